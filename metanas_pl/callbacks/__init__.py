@@ -1,0 +1,7 @@
+"""Callbacks: what is shown, drawn and saved while a meta-architecture learns."""
+
+from metanas_pl.callbacks.architecture import ArchitectureHistory
+from metanas_pl.callbacks.interrupt import GracefulInterrupt
+from metanas_pl.callbacks.progress import EpisodeProgressBar
+
+__all__ = ["ArchitectureHistory", "EpisodeProgressBar", "GracefulInterrupt"]

@@ -1,0 +1,46 @@
+"""Stop on Ctrl-C between two outer steps, with everything saved."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+
+class GracefulInterrupt(pl.Callback):
+    """Let the first Ctrl-C finish the outer step at hand, save ``last.ckpt`` and end the training.
+
+    A second Ctrl-C stops at once. ``interrupted`` tells the caller what happened.
+    """
+
+    def __init__(self) -> None:
+        self.interrupted = False
+        self._before: Any = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen for Ctrl-C while training (outside a main thread there is none to hear)."""
+        try:
+            self._before = signal.signal(signal.SIGINT, self._on_signal)
+        except ValueError:
+            self._before = None
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        self.interrupted = True
+        signal.signal(number, self._before)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Ask Lightning to stop after this outer step."""
+        if trainer.strategy.reduce_boolean_decision(self.interrupted, all=False):
+            self.interrupted = True
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save where the run stands."""
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+        checkpoint = trainer.checkpoint_callback
+        if self.interrupted and checkpoint is not None:
+            folder = Path(checkpoint.dirpath)  # type: ignore[attr-defined]
+            trainer.save_checkpoint(folder / "last.ckpt")

@@ -1,0 +1,139 @@
+"""Command lines: compose the configuration, check it, and turn a user's mistake into a short message."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from metanas_pl import conf
+
+CONFIG_DIR = str(
+    next(
+        folder
+        for folder in (Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs")
+        if (folder / "config.yaml").exists()
+    )
+)
+INTERRUPTED = 130  # exit code of a run that Ctrl-C ended, as shells count it
+
+
+def register_schemas() -> None:
+    """Make the dataclasses of ``metanas_pl.conf`` known to Hydra."""
+    store = ConfigStore.instance()
+    store.store(name="config_schema", node=conf.Config)
+    store.store(group="space", name="cells_schema", node=conf.CellSpaceConfig)
+    store.store(group="space", name="conv4_schema", node=conf.Conv4Config)
+
+
+def to_config(cfg: DictConfig) -> conf.Config:
+    """Typed, validated configuration.
+
+    Raises:
+        ValueError: a value that makes no sense; the message names key, value and what is allowed.
+    """
+    config = OmegaConf.to_object(cfg)
+    assert isinstance(config, conf.Config)
+    check_devices(config)
+    if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
+        raise ValueError(f"ckpt_path={config.ckpt_path}: there is no such file")
+    return config
+
+
+def check_devices(config: conf.Config) -> None:
+    """Every device must get the same number of tasks."""
+    devices, nodes = config.trainer.get("devices", 1), config.trainer.get("num_nodes", 1)
+    if isinstance(devices, int) and devices > 0:
+        tasks = config.data.meta_batch_size
+        conf.check(
+            tasks % (devices * nodes) == 0,
+            "trainer.devices",
+            devices,
+            f"data.meta_batch_size={tasks} tasks must divide evenly among {devices * nodes} devices",
+        )
+
+
+def resolved(config: conf.Config) -> dict[str, Any]:
+    """The configuration as plain values."""
+    return asdict(config)
+
+
+def main(run: Callable[[DictConfig], Any]) -> None:
+    """Console-script wrapper around ``run(cfg)``."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "0")
+    register_schemas()
+    arguments = sys.argv[1:]
+    if not any(a.startswith("-") for a in arguments):
+        _explain_mistakes(arguments)
+
+    def job(cfg: DictConfig) -> None:
+        with_short_errors(lambda: run(cfg))
+
+    hydra.main(version_base="1.3", config_path=CONFIG_DIR, config_name="config")(job)()
+
+
+def with_short_errors(action: Callable[[], Any]) -> Any:
+    """Run ``action``; a ``ValueError`` or a missing value becomes one line and exit code 2."""
+    try:
+        return action()
+    except (ValueError, OmegaConfBaseException) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        fail(str(error).split("\n")[0])
+
+
+def fail(message: str) -> None:
+    """Print what is wrong and exit with code 2."""
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _explain_mistakes(overrides: list[str]) -> None:
+    """Compose once before Hydra does, to answer a mistake in one or two lines."""
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+
+    try:
+        with initialize_config_dir(CONFIG_DIR, version_base="1.3"):
+            compose("config", overrides=overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            raise
+        fail(_advice(error))
+
+
+def _advice(error: Exception) -> str:
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(cause, ConfigKeyError):
+        return _unknown_key(str(cause.full_key or cause.key), lines[0])
+    if "Available options in" in str(error):  # an unknown choice of a group
+        options = [line for line in lines if not line.startswith(("Check your", "Set the"))]
+        return options[0] + " Available: " + ", ".join(options[2:])
+    reason = str(cause).splitlines()[0]
+    return lines[0] if reason in lines[0] else f"{lines[0]} {reason}"
+
+
+def _unknown_key(key: str, line: str) -> str:
+    group, _, name = key.rpartition(".")
+    schemas = {f.name: f.type for f in fields(conf.Config)}
+    schema = {"data": conf.DataConfig, "nas": conf.NASConfig, "meta": conf.MetaConfig}.get(group)
+    nested = {"meta.inner": conf.InnerConfig, "meta.outer": conf.OuterConfig}.get(group)
+    evaluation = conf.EvaluationConfig if group == "evaluation" else None
+    typed = schema or nested or evaluation
+    known = [f.name for f in fields(typed)] if typed else list(schemas) if not group else []
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {group + '.' if group else ''}{close[0]}?" if close else ""
+    allowed = f" (allowed: {', '.join(known)})" if known else ""
+    return f"{key}: there is no such key{hint}{allowed}"

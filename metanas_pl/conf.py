@@ -1,0 +1,263 @@
+"""Schemas of the configuration: what may be set, its default, and what is refused.
+
+Each group of ``configs/`` is typed by one dataclass. Values are checked when the dataclass is built,
+so Python users and the command line get the same messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from metanas_pl.spaces.primitives import PRIMITIVES
+
+
+def check(condition: bool, key: str, value: Any, allowed: str) -> None:
+    """Raise a ``ValueError`` that names the key, its value and what is allowed."""
+    if not condition:
+        raise ValueError(f"{key}={value} makes no sense: {allowed}")
+
+
+def check_choice(key: str, value: str, choices: Sequence[str]) -> None:
+    """Raise a ``ValueError`` unless ``value`` is one of ``choices``."""
+    check(value in choices, key, value, f"choose one of {', '.join(choices)}")
+
+
+def _check_numbers(group: str, config: Any, names: str, least: float, strict: bool = False) -> None:
+    for name in names.split():
+        value = getattr(config, name)
+        if value is not None:
+            sign = "above" if strict else "at least"
+            fits = value > least if strict else value >= least
+            check(fits, f"{group}.{name}", value, f"must be {sign} {least:g}")
+
+
+@dataclass
+class DataConfig:
+    """Where episodes come from and how large they are (see ``EpisodeDataModule``)."""
+
+    source: str = "glyphs"
+    root: str | None = None
+    cache_dir: str | None = None
+    n_ways: int = 5
+    n_shots: int = 1
+    n_queries: int = 15
+    n_train_shots: int | None = None
+    n_train_queries: int | None = None
+    meta_batch_size: int = 10
+    n_train_episodes: int = 1000
+    n_val_episodes: int = 100
+    n_test_episodes: int = 300
+    eval_batch_size: int = 10
+    num_workers: int = 0
+    image_size: int = 28
+    channels: int = 1
+    rotations: bool = False
+    omniglot_split: str = "lake"
+
+    def __post_init__(self) -> None:
+        _check_numbers("data", self, "n_ways", 2)
+        _check_numbers("data", self, "n_shots n_queries n_train_shots n_train_queries", 1)
+        _check_numbers("data", self, "meta_batch_size n_train_episodes eval_batch_size", 1)
+        _check_numbers("data", self, "n_val_episodes n_test_episodes image_size", 1)
+        _check_numbers("data", self, "num_workers", 0)
+        check(self.channels in (1, 3), "data.channels", self.channels, "must be 1 or 3")
+        check_choice("data.omniglot_split", self.omniglot_split, ("lake", "vinyals"))
+        fits = self.n_train_episodes % self.meta_batch_size == 0
+        allowed = f"must be a multiple of data.meta_batch_size={self.meta_batch_size}"
+        check(fits, "data.n_train_episodes", self.n_train_episodes, allowed)
+
+
+@dataclass
+class CellSpaceConfig:
+    """A network of stacked cells: a supernet, or with ``nas=fixed`` the network of ``genotype``."""
+
+    name: str = "metanas"
+    builder: str = "metanas_pl.spaces.build.cells"
+    channels: int = 28
+    n_cells: int = 4
+    n_nodes: int = 3
+    reductions: list[int] = field(default_factory=lambda: [1, 3])
+    stem_stride: int = 1
+    channel_factor: int = 1
+    pair_inputs: bool = True
+    primitives: list[str] = field(default_factory=lambda: list(PRIMITIVES))
+    genotype: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_numbers("space", self, "channels n_cells n_nodes stem_stride channel_factor", 1)
+        for index in self.reductions:
+            inside = 0 <= index < self.n_cells
+            check(inside, "space.reductions", self.reductions, f"cells are 0..{self.n_cells - 1}")
+        check(len(self.primitives) > 0, "space.primitives", "[]", "name at least one primitive")
+        for name in self.primitives:
+            check_choice("space.primitives", name, tuple(PRIMITIVES))
+
+
+@dataclass
+class Conv4Config:
+    """The Conv4 backbone."""
+
+    name: str = "conv4"
+    builder: str = "metanas_pl.spaces.build.conv4"
+    channels: int = 32
+
+    def __post_init__(self) -> None:
+        _check_numbers("space", self, "channels", 1)
+
+
+@dataclass
+class NASConfig:
+    """A NAS method: relaxation, alpha-step, soft pruning.
+
+    ``relaxation`` and ``alpha_gradient`` are dotted paths of functions. Thresholds are mixing weights;
+    ``meta_prune_interval`` counts outer steps, 0 switches meta-pruning off.
+    """
+
+    name: str = "darts_first_order"
+    search: bool = True
+    relaxation: str = "metanas_pl.functional.relaxation.softmax"
+    alpha_gradient: str = "metanas_pl.functional.architecture_steps.first_order"
+    t_max: float = 1.0
+    t_min: float = 0.1
+    temperature_schedule: str = "linear"
+    threshold: float = 0.01
+    test_threshold: float = 0.05
+    meta_prune_threshold: float = 0.01
+    meta_prune_interval: int = 0
+
+    def __post_init__(self) -> None:
+        _check_numbers("nas", self, "t_max t_min", 0, strict=True)
+        _check_numbers("nas", self, "threshold test_threshold meta_prune_threshold", 0)
+        _check_numbers("nas", self, "meta_prune_interval", 0)
+        check(self.t_min <= self.t_max, "nas.t_min", self.t_min, f"t_max is {self.t_max}")
+        check_choice("nas.temperature_schedule", self.temperature_schedule, ("linear", "geometric"))
+
+
+@dataclass
+class InnerConfig:
+    """The inner loop. Steps ``arch_steps`` None means: alphas adapt in every step."""
+
+    optimizer: str = "adam"
+    weight_lr: float = 1e-3
+    alpha_lr: float = 1e-3
+    weight_decay: float = 0.0
+    alpha_weight_decay: float = 1e-3
+    beta1: float = 0.0
+    beta2: float = 0.999
+    state: str = "fresh"
+    steps: int = 5
+    arch_steps: int | None = None
+    batch_size: int | None = None
+    test_steps: int = 100
+    test_arch_steps: int | None = 50
+    test_batch_size: int | None = None
+    drop_path: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_choice("meta.inner.optimizer", self.optimizer, ("adam", "sgd"))
+        check_choice("meta.inner.state", self.state, ("fresh", "carried"))
+        _check_numbers("meta.inner", self, "steps test_steps batch_size test_batch_size", 1)
+        _check_numbers("meta.inner", self, "weight_lr alpha_lr weight_decay", 0)
+        _check_numbers("meta.inner", self, "alpha_weight_decay arch_steps test_arch_steps", 0)
+        in_range = 0 <= self.drop_path < 1
+        check(in_range, "meta.inner.drop_path", self.drop_path, "a probability in [0, 1)")
+
+
+@dataclass
+class OuterConfig:
+    """The outer optimizer and its schedule; ``warm_up_steps`` outer steps move weights only."""
+
+    optimizer: str = "sgd"
+    weight_lr: float = 1.0
+    alpha_lr: float = 0.6
+    schedule: str = "constant"
+    warm_up_steps: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("meta.outer.optimizer", self.optimizer, ("adam", "sgd"))
+        check_choice("meta.outer.schedule", self.schedule, ("constant", "linear", "cosine"))
+        _check_numbers("meta.outer", self, "weight_lr alpha_lr warm_up_steps", 0)
+
+
+@dataclass
+class MetaConfig:
+    """A meta-learner: its meta-gradient (dotted path), inner and outer loop, head and backend.
+
+    ``head``: ``zero`` starts every task with an empty head, so any number of ways can be tested;
+    ``learned`` meta-learns it. ``query_norm`` is the batch norm of training queries.
+    """
+
+    name: str = "reptile"
+    meta_gradient: str = "metanas_pl.functional.meta_gradients.reptile"
+    head: str = "learned"
+    query_norm: str = "inductive"
+    backend: str = "auto"
+    chunk_size: int | None = None
+    inner: InnerConfig = field(default_factory=InnerConfig)
+    outer: OuterConfig = field(default_factory=OuterConfig)
+
+    def __post_init__(self) -> None:
+        check_choice("meta.head", self.head, ("learned", "zero"))
+        check_choice("meta.query_norm", self.query_norm, ("inductive", "transductive"))
+        check_choice("meta.backend", self.backend, ("auto", "loop", "vmap"))
+        _check_numbers("meta", self, "chunk_size", 1)
+        carried_vmap = self.inner.state == "carried" and self.backend == "vmap"
+        allowed = "carried inner states pass from task to task, which needs backend loop or auto"
+        check(not carried_vmap, "meta.backend", self.backend, allowed)
+
+
+@dataclass
+class EvaluationConfig:
+    """What adapts at test time and for how long; None takes the values of ``meta.inner``."""
+
+    adapt: str = "both"
+    steps: int | None = None
+    arch_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("evaluation.adapt", self.adapt, ("both", "weights", "alphas", "nothing"))
+        _check_numbers("evaluation", self, "steps", 1)
+        _check_numbers("evaluation", self, "arch_steps", 0)
+
+
+@dataclass
+class Config:
+    """The whole experiment."""
+
+    experiment: str | None = None
+    data: DataConfig = field(default_factory=DataConfig)
+    space: Any = field(default_factory=CellSpaceConfig)
+    nas: NASConfig = field(default_factory=NASConfig)
+    meta: MetaConfig = field(default_factory=MetaConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    trainer: dict[str, Any] = field(default_factory=dict)
+    logger: Any = None
+    callbacks: Any = None
+    seed: int = 0
+    ckpt_path: str | None = None
+    run_dir: str = "."
+
+    def __post_init__(self) -> None:
+        _check_numbers("", self, "seed", 0)
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """A configuration dataclass (or mapping) as dict of plain values, fit for a checkpoint."""
+    return dict(config) if isinstance(config, dict) else asdict(config)
+
+
+def from_plain(schema: type[Any], values: Any) -> Any:
+    """Build ``schema`` from a mapping, or pass an instance through.
+
+    Raises:
+        ValueError: an unknown key or a senseless value.
+    """
+    if isinstance(values, schema):
+        return values
+    known = {f.name: f.type for f in fields(schema)}
+    unknown = sorted(set(values) - set(known))
+    check(not unknown, schema.__name__, ", ".join(unknown), f"known keys are {', '.join(known)}")
+    nested = {"inner": InnerConfig, "outer": OuterConfig} if schema is MetaConfig else {}
+    return schema(**{k: from_plain(nested[k], v) if k in nested else v for k, v in values.items()})

@@ -1,0 +1,1 @@
+"""Pure functions over ``dict[str, Tensor]``: the method itself, without Lightning or I/O."""

@@ -1,0 +1,45 @@
+"""Randomness of the inner loop, drawn outside it.
+
+Minibatches and drop path are pure functions of (seed, episode index), so the loop and vmap backends,
+any chunk size and any number of ranks see the same noise.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# Mixes seed and episode into one generator seed (odd constants of splitmix64).
+_SEED_FACTOR, _INDEX_FACTOR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9
+
+
+def episode_generator(seed: int, index: int) -> torch.Generator:
+    """A CPU generator that depends on ``seed`` and the episode's number alone."""
+    mixed = (seed * _SEED_FACTOR + (index + 1) * _INDEX_FACTOR) % 2**63
+    return torch.Generator().manual_seed(mixed)
+
+
+def minibatches(size: int, batch_size: int | None, steps: int, generator: torch.Generator) -> Tensor:
+    """Rows of the minibatch of each step, ``(steps, B)``: shuffled passes over ``size`` samples.
+
+    ``batch_size`` None, or not below ``size``, gives the full set in order at each step.
+
+    >>> minibatches(3, None, 2, episode_generator(0, 0))
+    tensor([[0, 1, 2],
+            [0, 1, 2]])
+    """
+    if batch_size is None or batch_size >= size:
+        return torch.arange(size).expand(steps, size)
+    passes = -(-steps * batch_size // size)
+    rows = torch.cat([torch.randperm(size, generator=generator) for _ in range(passes)])
+    return rows[: steps * batch_size].view(steps, batch_size)
+
+
+def drop_path(
+    shape: tuple[int, ...], probability: float, generator: torch.Generator
+) -> Tensor | None:
+    """Drop-path factors: 0 with ``probability``, else 1 / (1 - probability) (Larsson et al. 2017)."""
+    if probability <= 0:
+        return None
+    kept = torch.rand(shape, generator=generator) >= probability
+    return kept.float() / (1 - probability)

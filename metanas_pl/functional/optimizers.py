@@ -1,0 +1,112 @@
+"""Inner optimizers as pure ``(init, update)`` pairs over ``dict[str, Tensor]``.
+
+State goes in and comes out; nothing is written in place, so an update runs under ``torch.func.grad``
+and ``torch.func.vmap``, and can itself be differentiated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+Params = dict[str, Tensor]
+
+
+class InnerOptimizer(NamedTuple):
+    """A pure optimizer.
+
+    Attributes:
+        init: ``init(params) -> state``.
+        update: ``update(grads, state, params) -> (params, state)``.
+    """
+
+    init: Callable[[Params], Any]
+    update: Callable[[Params, Any, Params], tuple[Params, Any]]
+
+
+class AdamState(NamedTuple):
+    """First and second moments and the number of steps taken, a float scalar tensor."""
+
+    first: Params
+    second: Params
+    count: Tensor
+
+
+def sgd(lr: float, weight_decay: float = 0.0) -> InnerOptimizer:
+    """Gradient descent ``p - lr * (g + weight_decay * p)``; its state is empty.
+
+    >>> opt = sgd(0.5)
+    >>> p = {"w": torch.tensor(1.0)}
+    >>> opt.update({"w": torch.tensor(1.0)}, opt.init(p), p)[0]
+    {'w': tensor(0.5000)}
+    """
+
+    def update(grads: Params, state: tuple[()], params: Params) -> tuple[Params, tuple[()]]:
+        grads = _decayed(grads, params, weight_decay)
+        return {k: p - lr * grads[k] for k, p in params.items()}, state
+
+    return InnerOptimizer(lambda params: (), update)
+
+
+def adam(
+    lr: float,
+    betas: tuple[float, float] = (0.0, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+) -> InnerOptimizer:
+    """Adam (Kingma & Ba 2015) with the update of ``torch.optim.Adam``; the paper takes beta1 = 0.
+
+    A gradient that is exactly zero leaves its parameter where it is, and its square root is taken
+    so that second derivatives there stay finite.
+
+    >>> opt = adam(0.1)
+    >>> p = {"w": torch.tensor(1.0)}
+    >>> opt.update({"w": torch.tensor(3.0)}, opt.init(p), p)[0]
+    {'w': tensor(0.9000)}
+    """
+    beta1, beta2 = betas
+
+    def init(params: Params) -> AdamState:
+        zeros = {k: torch.zeros_like(p) for k, p in params.items()}
+        like = next(iter(params.values()), torch.zeros(()))
+        return AdamState(zeros, zeros, like.new_zeros(()))
+
+    def update(grads: Params, state: AdamState, params: Params) -> tuple[Params, AdamState]:
+        grads = _decayed(grads, params, weight_decay)
+        count = state.count + 1
+        first = {k: beta1 * state.first[k] + (1 - beta1) * g for k, g in grads.items()}
+        second = {k: beta2 * state.second[k] + (1 - beta2) * g * g for k, g in grads.items()}
+        scale1, scale2 = 1 - beta1**count, 1 - beta2**count
+        moved = {
+            k: p - lr * (first[k] / scale1) / (_safe_sqrt(second[k] / scale2) + eps)
+            for k, p in params.items()
+        }
+        return moved, AdamState(first, second, count)
+
+    return InnerOptimizer(init, update)
+
+
+def _decayed(grads: Params, params: Params, weight_decay: float) -> Params:
+    if weight_decay == 0:
+        return grads
+    return {k: g + weight_decay * params[k] for k, g in grads.items()}
+
+
+def _safe_sqrt(x: Tensor) -> Tensor:
+    """Square root whose derivative at zero is zero instead of infinite."""
+    positive = x > 0
+    return torch.where(positive, torch.where(positive, x, 1.0).sqrt(), 0.0)
+
+
+def make_optimizer(
+    name: str, lr: float, betas: tuple[float, float] = (0.0, 0.999), weight_decay: float = 0.0
+) -> InnerOptimizer:
+    """The inner optimizer called ``name``: ``sgd`` or ``adam``."""
+    if name == "sgd":
+        return sgd(lr, weight_decay)
+    if name == "adam":
+        return adam(lr, betas, weight_decay=weight_decay)
+    raise ValueError(f"inner optimizer {name!r} is unknown: choose sgd or adam")

@@ -1,0 +1,105 @@
+"""Relaxations: from architecture logits (alphas) to mixing weights.
+
+An architecture is a flat ``dict[str, Tensor]``. Every tensor's **last** dimension holds one choice:
+the primitives of an edge, ``(..., O)``, or the input pairs of a node, ``(P,)``. A relaxation turns
+logits into weights of the same shape, so it need not know which is which.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Alphas = dict[str, Tensor]
+Mixing = dict[str, Tensor]
+Mask = dict[str, Tensor]
+Relaxation = Callable[..., Mixing]
+
+
+def softmax(alphas: Alphas, temperature: float = 1.0, mask: Mask | None = None) -> Mixing:
+    """Mixing weights ``softmax(alpha / T)`` of every choice (MetaNAS, section 4; DARTS at T = 1).
+
+    Args:
+        alphas: logits, last dimension one choice.
+        temperature: ``T > 0``; towards 0 the weights become one-hot.
+        mask: boolean tensors like ``alphas``; entries that are False get weight 0 (meta-pruning).
+
+    >>> softmax({"normal_0": torch.tensor([0.0, math.log(3.0)])})["normal_0"]
+    tensor([0.2500, 0.7500])
+    """
+    return {
+        name: torch.softmax(_switch_off(alpha, mask, name) / temperature, dim=-1)
+        for name, alpha in alphas.items()
+    }
+
+
+def _switch_off(alpha: Tensor, mask: Mask | None, name: str) -> Tensor:
+    if mask is None or name not in mask:
+        return alpha
+    return alpha.masked_fill(~mask[name], -math.inf)
+
+
+def apply_threshold(mixing: Mixing, threshold: float) -> Mixing:
+    """Set mixing weights that are not above ``threshold`` to zero, the largest of a choice excepted.
+
+    The weights that stay are not rescaled, as in the paper's soft pruning.
+
+    >>> apply_threshold({"normal_0": torch.tensor([0.6, 0.39, 0.01])}, 0.05)["normal_0"]
+    tensor([0.6000, 0.3900, 0.0000])
+    """
+    if threshold <= 0:
+        return mixing
+    return {name: weight * keep(weight, threshold) for name, weight in mixing.items()}
+
+
+def keep(weight: Tensor, threshold: float) -> Tensor:
+    """Boolean mask of the weights above ``threshold``; the largest of each choice is always kept.
+
+    >>> keep(torch.tensor([0.5, 0.5]), 0.9)
+    tensor([ True, False])
+    """
+    largest = torch.nn.functional.one_hot(weight.argmax(-1), weight.shape[-1]).bool()
+    return (weight > threshold) | largest
+
+
+def temperatures(
+    steps: int, arch_steps: int, t_max: float, t_min: float, schedule: str = "linear"
+) -> tuple[float, ...]:
+    """Temperature of each inner step, falling from ``t_max`` to ``t_min`` while alphas adapt.
+
+    Args:
+        steps: inner steps.
+        arch_steps: leading steps in which the architecture adapts; 0 keeps ``t_max`` (warm-up).
+        schedule: ``linear`` (the paper) or ``geometric`` (equal ratios).
+
+    >>> temperatures(4, 3, 1.0, 0.5)
+    (1.0, 0.75, 0.5, 0.5)
+    >>> temperatures(1, 1, 1.0, 0.1)
+    (1.0,)
+    """
+    if arch_steps <= 0:
+        return (t_max,) * steps
+    last = max(arch_steps - 1, 1)
+    fractions = (min(step / last, 1.0) for step in range(steps))
+    if schedule == "geometric":
+        return tuple(t_max * (t_min / t_max) ** f for f in fractions)
+    return tuple(t_max - (t_max - t_min) * f for f in fractions)
+
+
+def entropy(mixing: Mixing) -> Tensor:
+    """Mean entropy of the choices relative to a uniform one: 1 undecided, 0 one-hot.
+
+    Choices of one option are left out. Without any choice the entropy is 0.
+
+    >>> entropy({"normal_0": torch.tensor([[0.5, 0.5], [1.0, 0.0]])})
+    tensor(0.5000)
+    """
+    parts = [
+        torch.special.entr(w).sum(-1).reshape(-1) / math.log(w.shape[-1])
+        for w in mixing.values()
+        if w.shape[-1] > 1
+    ]
+    return torch.cat(parts).mean() if parts else torch.tensor(0.0)

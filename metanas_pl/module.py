@@ -1,0 +1,292 @@
+"""The LightningModule: theta, the outer optimizer and the metrics around ``EpisodeLearner``."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from metanas_pl.conf import (
+    CellSpaceConfig,
+    EvaluationConfig,
+    MetaConfig,
+    NASConfig,
+    OuterConfig,
+    from_plain,
+    plain,
+)
+from metanas_pl.functional.adaptation import Theta
+from metanas_pl.functional.relaxation import Mask, Mixing, entropy
+from metanas_pl.learning import Evaluation, EpisodeLearner, resolve
+from metanas_pl.metrics import EpisodeMean
+from metanas_pl.spaces.base import SearchSpace
+from metanas_pl.spaces.genotype import Genotype
+
+ACCURACIES = {
+    "accuracy": "accuracy",
+    "accuracy_transductive": "transductive",
+    "accuracy_pruned": "pruned",
+    "accuracy_before_adaptation": "before",
+}
+
+
+class InjectGradient(torch.autograd.Function):
+    """Return a loss whose backward delivers given gradients to given parameters.
+
+    So Lightning's automatic optimisation, DDP, clipping and accumulation work for any meta-learner.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, loss: Tensor, n: int, *tensors: Tensor) -> Tensor:
+        """``tensors`` are n parameters followed by their n gradients."""
+        ctx.save_for_backward(*tensors[n:])
+        return loss.detach().clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """The stored gradients, times the gradient of the loss (loss scaling, accumulation)."""
+        grads = ctx.saved_tensors
+        return (None, None, *(grad_outputs[0] * g for g in grads), *(None for _ in grads))
+
+
+def build_space(
+    config: Any, nas: NASConfig, image_shape: tuple[int, int, int], n_ways: int
+) -> SearchSpace:
+    """The search space that ``config["builder"]`` makes for these images and ways."""
+    values = plain(config)
+    builder = resolve(values["builder"], "space.builder")
+    in_channels, image_size, _ = image_shape
+    return builder(
+        values, in_channels=in_channels, image_size=image_size, n_ways=n_ways, search=nas.search
+    )
+
+
+class MetaNASModule(pl.LightningModule):
+    """Meta-learn a network's weights together with its architecture.
+
+    Args:
+        space: a configuration with a ``builder`` (see ``CellSpaceConfig``).
+        nas: the NAS method.
+        meta: the meta-learner with its inner and outer loop.
+        evaluation: what adapts at validation and test.
+        image_shape: ``(C, H, W)`` of the images.
+        n_ways: classes of a training episode.
+        seed: seed of minibatches and drop path.
+
+    Each argument may be a dataclass of ``metanas_pl.conf`` or a plain mapping of its values.
+
+    >>> module = MetaNASModule(space={"channels": 4, "n_cells": 2, "n_nodes": 1, "reductions": [1]})
+    >>> print(module.genotype())  # doctest: +ELLIPSIS
+    normal: (...
+    """
+
+    def __init__(
+        self,
+        space: Any = None,
+        nas: NASConfig | Mapping[str, Any] | None = None,
+        meta: MetaConfig | Mapping[str, Any] | None = None,
+        evaluation: EvaluationConfig | Mapping[str, Any] | None = None,
+        image_shape: tuple[int, int, int] = (1, 28, 28),
+        n_ways: int = 5,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if space is None or (isinstance(space, Mapping) and "builder" not in space):
+            space = from_plain(CellSpaceConfig, space or {})
+        self.nas: NASConfig = from_plain(NASConfig, nas or {})
+        self.meta: MetaConfig = from_plain(MetaConfig, meta or {})
+        self.evaluation: EvaluationConfig = from_plain(EvaluationConfig, evaluation or {})
+        self.image_shape, self.n_ways, self.seed = tuple(image_shape), n_ways, seed
+        self.save_hyperparameters(
+            {
+                "space": plain(space),
+                "nas": plain(self.nas),
+                "meta": plain(self.meta),
+                "evaluation": plain(self.evaluation),
+                "image_shape": list(image_shape),
+                "n_ways": n_ways,
+                "seed": seed,
+            }
+        )
+        self.space = build_space(space, self.nas, image_shape, n_ways)
+        self.alphas = nn.ParameterDict(self.space.alphas())
+        for name, alpha in self.alphas.items():
+            self.register_buffer(f"alive_{name}", torch.ones_like(alpha, dtype=torch.bool))
+        self.learner = EpisodeLearner(self.space, self.nas, self.meta)
+        self.carried_states: Any = None
+        self.metrics = nn.ModuleDict(
+            {
+                f"{stage}_{name}": EpisodeMean()
+                for stage in ("val", "test")
+                for name in (*ACCURACIES, "loss")
+            }
+        )
+        self.test_rows: list[dict[str, Any]] = []
+
+    # -- theta --------------------------------------------------------------------------------
+
+    def theta(self) -> Theta:
+        """Everything meta-learned, detached from the autograd graph."""
+        weights = {name: p.detach() for name, p in self.space.named_parameters()}
+        return Theta(weights, {name: a.detach() for name, a in self.alphas.items()})
+
+    def mask(self) -> Mask:
+        """Alphas that meta-pruning has left alive, by name."""
+        return {name: getattr(self, f"alive_{name}") for name in self.alphas}
+
+    def mixing(self, temperature: float | None = None) -> Mixing:
+        """Mixing weights of the meta-architecture, at t_min unless told otherwise."""
+        at = self.nas.t_min if temperature is None else temperature
+        return self.learner.relaxation(self.theta().alphas, at, self.mask())
+
+    def genotype(self) -> Genotype | None:
+        """The meta-genotype: hard pruning of the meta-alphas. None for a space without cells."""
+        return self.space.genotype(self.mixing())
+
+    @property
+    def warm_up(self) -> bool:
+        """Whether the next outer step moves weights only."""
+        return self.global_step < self.meta.outer.warm_up_steps
+
+    # -- training -----------------------------------------------------------------------------
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """One outer step: the query loss, whose backward delivers the mean meta-gradient."""
+        theta = self.theta()
+        result, self.carried_states = self.learner.meta_gradient(
+            theta,
+            batch,
+            seed=self.seed,
+            mask=self.mask(),
+            warm_up=self.warm_up,
+            states=self.carried_states,
+        )
+        self.log_dict(
+            {
+                "train/loss": result.loss,
+                "train/accuracy": result.accuracy,
+                "alpha/entropy": entropy(self.mixing(self.nas.t_max)),
+            },
+            batch_size=len(batch.index),
+        )
+        weights, alphas = result.gradient
+        params = [*self.space.parameters(), *self.alphas.values()]
+        grads = [*(weights[k] for k in theta.weights), *(alphas[k] for k in theta.alphas)]
+        return InjectGradient.apply(result.loss, len(params), *params, *grads)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Meta-pruning at its interval."""
+        interval = self.nas.meta_prune_interval
+        if interval and not self.warm_up and self.global_step % interval == 0:
+            self.meta_prune()
+
+    def meta_prune(self) -> None:
+        """Switch off, for good, operation logits whose softmax at t_min is below the threshold."""
+        for name, weight in self.mixing().items():
+            if "pair" not in name:
+                largest = weight == weight.amax(-1, keepdim=True)
+                alive = getattr(self, f"alive_{name}")
+                alive &= (weight >= self.nas.meta_prune_threshold) | largest
+
+    def configure_optimizers(self) -> Any:
+        """One optimizer with a group for weights and one for alphas, each with its schedule."""
+        outer = self.meta.outer
+        groups = [
+            {"params": list(self.space.parameters()), "lr": outer.weight_lr, "name": "weights"},
+            {"params": list(self.alphas.values()), "lr": outer.alpha_lr, "name": "alphas"},
+        ]
+        make = torch.optim.SGD if outer.optimizer == "sgd" else torch.optim.Adam
+        optimizer = make([g for g in groups if g["params"]])
+        total = int(self.trainer.estimated_stepping_batches)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_factor(outer, step, total)
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def on_fit_start(self) -> None:
+        """Refuse what cannot be exact."""
+        if self.meta.inner.state == "carried" and self.trainer.world_size > 1:
+            raise ValueError(
+                f"meta.inner.state=carried passes states from task to task in order: "
+                f"trainer.devices gives {self.trainer.world_size} processes, it must be 1"
+            )
+
+    # -- evaluation ---------------------------------------------------------------------------
+
+    def _evaluate(self, batch: Any, stage: str) -> Evaluation:
+        result = self.learner.evaluate(
+            self.theta(), batch, seed=self.seed, mask=self.mask(), plan=self.evaluation
+        )
+        values = {key: getattr(result, field) for key, field in ACCURACIES.items()}
+        for name, value in {**values, "loss": result.loss}.items():
+            metric = self.metrics[f"{stage}_{name}"]
+            metric.update(value)
+            self.log(f"{stage}/{name}", metric, on_epoch=True, on_step=False)
+        return result
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Adapt to validation episodes."""
+        self._evaluate(batch, "val")
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the rows of an earlier test."""
+        self.test_rows = []
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        """Adapt to test episodes and keep a row for each."""
+        begin = time.perf_counter()
+        result = self._evaluate(batch, "test")
+        seconds = (time.perf_counter() - begin) / len(batch.index)
+        for t, index in enumerate(batch.index.tolist()):
+            mixing = self.space.prune({k: w[t] for k, w in result.mixing.items()})
+            genotype = self.space.genotype(mixing)
+            row = {key: float(getattr(result, field)[t]) for key, field in ACCURACIES.items()}
+            self.test_rows.append(
+                {"episode": index, **row}
+                | {
+                    "loss": float(result.loss[t]),
+                    "parameters": self.space.reachable_parameters(mixing),
+                    "genotype": "" if genotype is None else str(genotype).replace("\n", "; "),
+                    "seconds": seconds,
+                }
+            )
+
+    # -- checkpoints --------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Carried inner states belong to a checkpoint."""
+        if self.carried_states is not None:
+            weights, alphas = self.carried_states
+            checkpoint["carried_states"] = [[*weights], [*alphas]]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore carried inner states."""
+        if "carried_states" in checkpoint:
+            from metanas_pl.functional.optimizers import AdamState
+
+            make = AdamState if self.meta.inner.optimizer == "adam" else tuple
+            self.carried_states = tuple(
+                make(*parts) if parts else () for parts in checkpoint["carried_states"]
+            )
+
+
+def learning_rate_factor(outer: OuterConfig, step: int, total: int) -> float:
+    """Factor on the outer rates at ``step`` of ``total`` (0 < total): constant, linear or cosine.
+
+    >>> learning_rate_factor(OuterConfig(schedule="linear"), 25, 100)
+    0.75
+    """
+    done = min(step / total, 1.0) if 0 < total < math.inf else 0.0
+    if outer.schedule == "linear":
+        return 1.0 - done
+    if outer.schedule == "cosine":
+        return 0.5 * (1.0 + math.cos(math.pi * done))
+    return 1.0

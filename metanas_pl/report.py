@@ -1,0 +1,119 @@
+"""What a run found: test rows to results, files and one table."""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metanas_pl.metrics import episode_accuracy, mean_interval95, paired_gain95
+
+PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
+Results = dict[str, Any]
+
+
+def pixel_nearest_neighbour(episode: Any) -> Tensor:
+    """Accuracy of a nearest neighbour on pixels, per task: the floor that learning must beat.
+
+    Args:
+        episode: a batch of T episodes.
+
+    Returns:
+        Accuracies, shape ``(T,)``.
+    """
+    distance_TQS = torch.cdist(episode.query_x.flatten(2), episode.support_x.flatten(2))
+    n_ways = int(episode.support_y.max()) + 1
+    classes = torch.nn.functional.one_hot(episode.support_y, n_ways).bool()
+    nearest = distance_TQS.unsqueeze(-1).masked_fill(~classes.unsqueeze(1), torch.inf).amin(2)
+    return episode_accuracy(-nearest, episode.query_y)
+
+
+def summarize(rows: Sequence[Mapping[str, Any]]) -> Results:
+    """Test figures from the rows of the test episodes, in the order of the episodes."""
+    results: Results = {"test/n_episodes": len(rows)}
+    names = ("accuracy", "accuracy_transductive", "accuracy_pruned", "accuracy_before_adaptation")
+    column = {n: torch.tensor([r[n] for r in rows], dtype=torch.float64) for n in names}
+    for name, values in column.items():
+        mean, interval = mean_interval95(values)
+        results |= {f"test/{name}": mean, f"test/{name}_ci95": interval}
+    gain = paired_gain95(column["accuracy_before_adaptation"], column["accuracy"])
+    results["test/adaptation_gain"], results["test/adaptation_gain_ci95"] = gain
+    loss = paired_gain95(column["accuracy_pruned"], column["accuracy"])
+    results["test/pruning_loss"], results["test/pruning_loss_ci95"] = loss
+    if "pixel_nn" in rows[0]:
+        pixel = torch.tensor([r["pixel_nn"] for r in rows], dtype=torch.float64)
+        floor = mean_interval95(pixel)
+        results["test/pixel_nn_accuracy"], results["test/pixel_nn_accuracy_ci95"] = floor
+    sizes = [r["parameters"] for r in rows]
+    results |= {
+        "test/parameters_mean": sum(sizes) / len(sizes),
+        "test/parameters_min": min(sizes),
+        "test/parameters_max": max(sizes),
+        "test/distinct_genotypes": len({r["genotype"] for r in rows}),
+        "test/seconds_per_episode": sum(r["seconds"] for r in rows) / len(rows),
+    }
+    return results
+
+
+def environment() -> Results:
+    """Versions of Python and of the packages that decide the figures."""
+    versions = {name: version(name) for name in PACKAGES}
+    return {"versions": {"python": platform.python_version(), **versions}}
+
+
+def write(run_dir: Path, results: Results, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write ``results.json`` and ``episodes_test.csv``."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    (run_dir / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    with (run_dir / "episodes_test.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def print_table(results: Results, title: str) -> None:
+    """Print the results as one table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("test")
+    table.add_column("result", justify="right")
+
+    def percent(key: str) -> str:
+        return f"{100 * results[key]:.2f} ± {100 * results[key + '_ci95']:.2f} %"
+
+    lines = [
+        ("accuracy, inductive, relaxed", "test/accuracy"),
+        ("accuracy, inductive, hard-pruned", "test/accuracy_pruned"),
+        ("accuracy, transductive, relaxed", "test/accuracy_transductive"),
+        ("accuracy before adaptation (0 inner steps)", "test/accuracy_before_adaptation"),
+        ("adaptation gain (paired)", "test/adaptation_gain"),
+        ("lost by hard pruning (paired)", "test/pruning_loss"),
+        ("nearest neighbour on pixels", "test/pixel_nn_accuracy"),
+    ]
+    for label, key in lines:
+        if key in results:
+            table.add_row(label, percent(key))
+    low, high = results["test/parameters_min"], results["test/parameters_max"]
+    table.add_row(
+        "parameters after pruning, mean (min–max)",
+        f"{results['test/parameters_mean']:,.0f} ({low:,}–{high:,})",
+    )
+    table.add_row(
+        "distinct genotypes / episodes",
+        f"{results['test/distinct_genotypes']} / {results['test/n_episodes']}",
+    )
+    for label, key in (("training", "train/seconds"), ("test", "test/seconds")):
+        if key in results:
+            table.add_row(f"{label}, seconds", f"{results[key]:.0f}")
+    if "train/episodes_per_second" in results:
+        table.add_row("training, episodes/s", f"{results['train/episodes_per_second']:.1f}")
+    Console(width=None).print(table)

@@ -1,0 +1,131 @@
+"""What a search space answers, and what networks of stacked cells share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from metanas_pl.functional.relaxation import Alphas, Mixing
+from metanas_pl.spaces.genotype import Genotype
+from metanas_pl.spaces.primitives import ConvNorm, FactorizedReduce, conv
+
+
+class Context(NamedTuple):
+    """What a forward pass needs beside images and mixing weights.
+
+    Attributes:
+        reference: number of leading rows whose batch statistics normalise all rows; None takes all.
+        drop_path: factors ``(cells, edges, O, B)`` on the outputs of primitives, or None.
+    """
+
+    reference: int | None = None
+    drop_path: Tensor | None = None
+
+
+class SearchSpace(nn.Module, ABC):
+    """A network whose architecture is an argument. ``head`` is its last, linear layer.
+
+    A fixed network is a space without alphas: it answers ``alphas()`` with ``{}`` and ignores mixing.
+    """
+
+    head: nn.Linear
+
+    @abstractmethod
+    def features(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
+        """Features before the head: ``(B, C, H, W) -> (B, F)``."""
+
+    def forward(self, x: Tensor, mixing: Mixing, context: Context = Context()) -> Tensor:  # noqa: B008
+        """Logits ``(B, n_ways)`` of images ``(B, C, H, W)`` under the mixing weights."""
+        return self.head(self.features(x, mixing, context))
+
+    def alphas(self) -> Alphas:
+        """Initial architecture logits, by name; empty for a fixed network."""
+        return {}
+
+    def prune(self, mixing: Mixing) -> Mixing:
+        """Hard pruning: the one-hot mixing weights of the genotype that ``mixing`` stands for."""
+        return mixing
+
+    def genotype(self, mixing: Mixing) -> Genotype | None:
+        """The discrete architecture; None where the space has no cells."""
+        return None
+
+    def reachable_parameters(self, mixing: Mixing) -> int:
+        """Number of weights that an input still reaches when zero mixing weights are left out."""
+        return sum(p.numel() for p in self.parameters())
+
+    def drop_path_shape(self) -> tuple[int, int, int] | None:
+        """``(cells, edges, O)`` of the drop-path factors; None where drop path has no place."""
+        return None
+
+
+class CellNetwork(SearchSpace):
+    """Stem, stacked cells, global average pooling, linear head (DARTS, MetaNAS).
+
+    Args:
+        make_cell: ``make_cell(channels, is_reduction) -> nn.Module``; called as
+            ``cell(s0, s1, mixing, reference, drop_path)`` and giving ``n_outputs * channels`` channels.
+        n_outputs: concatenated states of a (normal, reduction) cell.
+        in_channels: channels of the images.
+        n_ways: classes.
+        channels: channels of the first cells.
+        n_cells: number of cells.
+        reductions: indices of reduction cells.
+        stem_stride: 1 (the paper) or 2 (compact).
+        channel_factor: growth of the channels at a reduction.
+        affine: affine batch norm in the cells (the stem always has it).
+    """
+
+    def __init__(
+        self,
+        make_cell: Callable[[int, bool], nn.Module],
+        n_outputs: tuple[int, int],
+        *,
+        in_channels: int,
+        n_ways: int,
+        channels: int,
+        n_cells: int,
+        reductions: Sequence[int],
+        stem_stride: int = 1,
+        channel_factor: int = 1,
+        affine: bool,
+    ) -> None:
+        super().__init__()
+        stem_channels = 3 * channels
+        self.stem = ConvNorm(
+            conv(in_channels, stem_channels, 3, stem_stride), affine=True, relu=False
+        )
+        self.preprocess = nn.ModuleList()
+        self.cells = nn.ModuleList()
+        before_last = last = stem_channels
+        after_reduction = False
+        for index in range(n_cells):
+            reduction = index in reductions
+            channels *= channel_factor if reduction else 1
+            self.preprocess.append(
+                nn.ModuleList(
+                    [
+                        FactorizedReduce(before_last, channels, affine)
+                        if after_reduction
+                        else ConvNorm(conv(before_last, channels, 1), affine=affine),
+                        ConvNorm(conv(last, channels, 1), affine=affine),
+                    ]
+                )
+            )
+            self.cells.append(make_cell(channels, reduction))
+            before_last, last = last, n_outputs[reduction] * channels
+            after_reduction = reduction
+        self.head = nn.Linear(last, n_ways)
+
+    def features(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
+        """Features ``(B, F)``, the pooled output of the last cell."""
+        s0 = s1 = self.stem(x, context.reference)
+        for index, (preprocess, cell) in enumerate(zip(self.preprocess, self.cells, strict=True)):
+            left, right = preprocess  # type: ignore[misc]
+            noise = None if context.drop_path is None else context.drop_path[index]
+            x0, x1 = left(s0, context.reference), right(s1, context.reference)
+            s0, s1 = s1, cell(x0, x1, mixing, context.reference, noise)
+        return s1.mean((2, 3))

@@ -1,0 +1,103 @@
+"""The network of one genotype: discrete cells, affine batch norm, no alphas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from metanas_pl.functional.relaxation import Mixing
+from metanas_pl.spaces.base import CellNetwork
+from metanas_pl.spaces.genotype import Gene, Genotype
+from metanas_pl.spaces.primitives import Identity, make_primitive
+
+
+class DerivedCell(nn.Module):
+    """A cell with one primitive on each chosen input."""
+
+    def __init__(
+        self,
+        genes: Sequence[Sequence[Gene]],
+        outputs: Sequence[int],
+        channels: int,
+        reduction: bool,
+    ) -> None:
+        super().__init__()
+        self.inputs = [[source for _, source in node] for node in genes]
+        self.outputs = list(outputs)
+        self.nodes = nn.ModuleList(
+            nn.ModuleList(
+                make_primitive(name, channels, 2 if reduction and source < 2 else 1, affine=True)
+                for name, source in node
+            )
+            for node in genes
+        )
+
+    def forward(
+        self, s0: Tensor, s1: Tensor, mixing: Mixing, reference: int | None, noise: Tensor | None
+    ) -> Tensor:
+        """Concatenated output states; ``noise`` is ``(edges, 1, B)``."""
+        states, edge = [s0, s1], 0
+        for node, sources in zip(self.nodes, self.inputs, strict=True):
+            terms = []
+            for primitive, source in zip(node, sources, strict=True):  # type: ignore[arg-type]
+                term = primitive(states[source], reference)
+                if noise is not None and not isinstance(primitive, Identity):
+                    term = term * noise[edge, 0].view(-1, 1, 1, 1)
+                terms.append(term)
+                edge += 1
+            states.append(sum(terms[1:], terms[0]))
+        return torch.cat([states[i] for i in self.outputs], dim=1)
+
+
+class DerivedNetwork(CellNetwork):
+    """A fixed network of stacked cells.
+
+    >>> net = DerivedNetwork(Genotype.load("metanas_in_v2"), in_channels=3, n_ways=5, channels=28,
+    ...                      n_cells=5, reductions=(1, 3))
+    >>> sum(p.numel() for p in net.parameters())
+    108169
+    """
+
+    def __init__(
+        self,
+        genotype: Genotype,
+        *,
+        in_channels: int,
+        n_ways: int,
+        channels: int,
+        n_cells: int,
+        reductions: Sequence[int],
+        stem_stride: int = 1,
+        channel_factor: int = 1,
+    ) -> None:
+        cells = (
+            (genotype.normal, genotype.normal_concat),
+            (genotype.reduce, genotype.reduce_concat),
+        )
+        super().__init__(
+            lambda width, reduction: DerivedCell(*cells[reduction], width, reduction),
+            (len(genotype.normal_concat), len(genotype.reduce_concat)),
+            in_channels=in_channels,
+            n_ways=n_ways,
+            channels=channels,
+            n_cells=n_cells,
+            reductions=reductions,
+            stem_stride=stem_stride,
+            channel_factor=channel_factor,
+            affine=True,
+        )
+        self._genotype = genotype
+
+    def genotype(self, mixing: Mixing) -> Genotype:
+        """The genotype it was built from."""
+        return self._genotype
+
+    def drop_path_shape(self) -> tuple[int, int, int]:
+        """``(cells, edges, 1)``."""
+        n_edges = max(
+            sum(len(node) for node in genes)
+            for genes in (self._genotype.normal, self._genotype.reduce)
+        )
+        return len(self.cells), n_edges, 1

@@ -1,0 +1,164 @@
+"""Candidate operations (primitives) of cell-based search spaces, and batch norm on batch statistics.
+
+Every module takes ``(x, reference)``. ``x`` is ``(B, C, H, W)``; ``reference`` is None, or the number
+of leading rows of ``x`` whose statistics normalise the whole batch. With the support set as those rows,
+a query's prediction does not depend on the other queries: that is *inductive* evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class BatchStatNorm(nn.Module):
+    """Batch normalisation by the statistics of the batch at hand; it keeps no running averages."""
+
+    def __init__(self, channels: int, affine: bool = True, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
+
+    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
+        """Normalise ``x (B, C, H, W)``, by its first ``reference`` rows if that is given."""
+        if reference is None:
+            return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
+        variance, mean = torch.var_mean(x[:reference], dim=(0, 2, 3), correction=0)
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
+
+
+class ConvNorm(nn.Module):
+    """ReLU (optional), convolutions one after the other, batch norm."""
+
+    def __init__(self, *convs: nn.Conv2d, affine: bool, relu: bool = True) -> None:
+        super().__init__()
+        self.relu = relu
+        self.convs = nn.ModuleList(convs)
+        self.norm = BatchStatNorm(convs[-1].out_channels, affine)
+
+    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
+        """``(B, C, H, W) -> (B, C_out, H', W')``."""
+        x = F.relu(x) if self.relu else x
+        for conv in self.convs:
+            x = conv(x)
+        return self.norm(x, reference)
+
+
+class FactorizedReduce(nn.Module):
+    """Halve the resolution by two 1x1 convolutions on the even and the odd grid (DARTS)."""
+
+    def __init__(self, c_in: int, c_out: int, affine: bool) -> None:
+        super().__init__()
+        halves = (c_out - c_out // 2, c_out // 2)
+        self.convs = nn.ModuleList(conv(c_in, half, 1, stride=2) for half in halves)
+        self.norm = BatchStatNorm(c_out, affine)
+
+    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
+        """``(B, C, H, W) -> (B, C_out, ceil(H/2), ceil(W/2))``; an odd side has no odd grid to add."""
+        x = F.relu(x)
+        odd = x[:, :, 1 - x.shape[2] % 2 :, 1 - x.shape[3] % 2 :]
+        return self.norm(torch.cat([self.convs[0](x), self.convs[1](odd)], dim=1), reference)
+
+
+class PoolNorm(nn.Module):
+    """3x3 pooling followed by batch norm."""
+
+    def __init__(self, kind: str, channels: int, stride: int, affine: bool) -> None:
+        super().__init__()
+        self.kind, self.stride = kind, stride
+        self.norm = BatchStatNorm(channels, affine)
+
+    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
+        """``(B, C, H, W) -> (B, C, ceil(H/stride), ceil(W/stride))``."""
+        if self.kind == "max":
+            x = F.max_pool2d(x, 3, self.stride, 1)
+        else:
+            x = F.avg_pool2d(x, 3, self.stride, 1, count_include_pad=False)
+        return self.norm(x, reference)
+
+
+class Identity(nn.Module):
+    """``skip_connect`` at stride 1. Drop path leaves it alone."""
+
+    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
+        """Return ``x``."""
+        return x
+
+
+class Chain(nn.ModuleList):
+    """Primitives one after the other."""
+
+    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
+        """Apply each in turn."""
+        for layer in self:
+            x = layer(x, reference)
+        return x
+
+
+def conv(
+    c_in: int,
+    c_out: int,
+    kernel: int | tuple[int, int],
+    stride: int = 1,
+    dilation: int = 1,
+    groups: int = 1,
+) -> nn.Conv2d:
+    """A convolution without bias, padded so that stride 1 keeps the size (odd kernels)."""
+    sides = (kernel, kernel) if isinstance(kernel, int) else kernel
+    padding = tuple(dilation * (side - 1) // 2 for side in sides)
+    return nn.Conv2d(
+        c_in,
+        c_out,
+        sides,
+        stride,
+        padding,
+        dilation=dilation,
+        groups=groups,
+        bias=False,
+    )
+
+
+def separable(channels: int, kernel: int, stride: int, affine: bool, dilation: int = 1) -> ConvNorm:
+    """ReLU, depthwise and pointwise convolution, batch norm."""
+    return ConvNorm(
+        conv(channels, channels, kernel, stride, dilation, groups=channels),
+        conv(channels, channels, 1),
+        affine=affine,
+    )
+
+
+def _skip(channels: int, stride: int, affine: bool) -> nn.Module:
+    return Identity() if stride == 1 else FactorizedReduce(channels, channels, affine)
+
+
+def _factorized_5(channels: int, stride: int, affine: bool) -> nn.Module:
+    first = conv(channels, channels, (1, 5), stride)
+    return ConvNorm(first, conv(channels, channels, (5, 1)), affine=affine)
+
+
+def _sep_3(channels: int, stride: int, affine: bool) -> nn.Module:
+    return Chain([separable(channels, 3, stride, affine), separable(channels, 3, 1, affine)])
+
+
+# name -> build(channels, stride, affine)
+PRIMITIVES: dict[str, Callable[[int, int, bool], nn.Module]] = {
+    "max_pool_3x3": lambda c, stride, affine: PoolNorm("max", c, stride, affine),
+    "avg_pool_3x3": lambda c, stride, affine: PoolNorm("avg", c, stride, affine),
+    "skip_connect": _skip,
+    "conv_1x5_5x1": _factorized_5,
+    "conv_3x3": lambda c, stride, affine: separable(c, 3, stride, affine),
+    "sep_conv_3x3": _sep_3,
+    "dil_conv_3x3": lambda c, stride, affine: separable(c, 3, stride, affine, dilation=2),
+}
+"""The seven primitives of the paper, in the order of its alphas."""
+
+
+def make_primitive(name: str, channels: int, stride: int, affine: bool) -> nn.Module:
+    """Build the primitive called ``name``."""
+    if name not in PRIMITIVES:
+        raise ValueError(f"primitive {name!r} is unknown: choose from {', '.join(PRIMITIVES)}")
+    return PRIMITIVES[name](channels, stride, affine)
