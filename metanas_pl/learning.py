@@ -53,6 +53,11 @@ class Evaluation(NamedTuple):
     inner_losses: Tensor
 
 
+def _task(tasks: TaskData, t: int) -> TaskData:
+    """Task ``t`` of a meta-batch."""
+    return pytree.tree_map(lambda leaf: leaf[t] if isinstance(leaf, Tensor) else leaf, tasks)
+
+
 def resolve(path: str, key: str) -> Callable[..., Any]:
     """The function at dotted ``path``.
 
@@ -214,12 +219,13 @@ class EpisodeLearner:
         if inner.state == "carried":
             results = []
             for t in range(tasks.query_y.shape[0]):
-                results.append(of_task(pytree.tree_map(lambda leaf, t=t: leaf[t], tasks), states))
+                results.append(of_task(_task(tasks, t), states))
                 states = results[-1].adapted.states
             per_task = pytree.tree_map(lambda *parts: torch.stack(parts), *results)
         else:
             per_task = map_tasks(of_task, tasks, self.backend, self.meta.chunk_size)
-        mean = pytree.tree_map(lambda leaf: leaf.mean(0), per_task._replace(adapted=None))
+        parts = per_task.gradient, per_task.loss, per_task.accuracy
+        mean = MetaGradient(*pytree.tree_map(lambda leaf: leaf.mean(0), parts), adapted=None)
         return mean._replace(gradient=self._of_theta(mean.gradient, theta, warm_up)), states
 
     def _of_theta(self, gradient: Theta, theta: Theta, warm_up: bool) -> Theta:

@@ -6,6 +6,8 @@ deviation (divisor ``n - 1``): the convention of the few-shot literature.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -86,6 +88,9 @@ class EpisodeMean(Metric):
     The states are float64 sums, so ranks may hold different numbers of episodes. Logging the metric
     in Lightning (``self.log("test/accuracy", metric)``) logs the mean.
 
+    Args:
+        kwargs: options of :class:`torchmetrics.Metric` on synchronisation.
+
     >>> metric = EpisodeMean()
     >>> metric.update(torch.tensor([0.4, 0.6]))
     >>> metric.update(torch.tensor([0.8]))
@@ -100,8 +105,8 @@ class EpisodeMean(Metric):
     total: Tensor
     squares: Tensor
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         for name in ("n", "total", "squares"):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
@@ -148,3 +153,19 @@ def _half_width(n: Tensor, squared_deviations: Tensor) -> Tensor:
     """``1.96 s / sqrt(n)`` from the sum of squared deviations from the mean; 0 for n = 1."""
     variance = squared_deviations.clamp(min=0) / (n - 1).clamp(min=1)
     return _Z95 * (variance / n).sqrt()
+
+
+def pixel_nearest_neighbour(episode: Any) -> Tensor:
+    """Accuracy of a nearest neighbour on pixels, per task: the floor that learning must beat.
+
+    Args:
+        episode: a batch of T episodes.
+
+    Returns:
+        Accuracies, shape ``(T,)``.
+    """
+    distance_TQS = torch.cdist(episode.query_x.flatten(2), episode.support_x.flatten(2))
+    n_ways = int(episode.support_y.max()) + 1
+    classes = torch.nn.functional.one_hot(episode.support_y, n_ways).bool()
+    nearest = distance_TQS.unsqueeze(-1).masked_fill(~classes.unsqueeze(1), torch.inf).amin(2)
+    return episode_accuracy(-nearest, episode.query_y)

@@ -23,7 +23,7 @@ from metanas_pl.conf import (
 from metanas_pl.functional.adaptation import Theta
 from metanas_pl.functional.relaxation import Mask, Mixing, entropy
 from metanas_pl.learning import Evaluation, EpisodeLearner, resolve
-from metanas_pl.metrics import EpisodeMean
+from metanas_pl.metrics import EpisodeMean, pixel_nearest_neighbour
 from metanas_pl.spaces.base import SearchSpace
 from metanas_pl.spaces.genotype import Genotype
 
@@ -245,10 +245,12 @@ class MetaNASModule(pl.LightningModule):
         begin = time.perf_counter()
         result = self._evaluate(batch, "test")
         seconds = (time.perf_counter() - begin) / len(batch.index)
+        pixels = pixel_nearest_neighbour(batch)
         for t, index in enumerate(batch.index.tolist()):
             mixing = self.space.prune({k: w[t] for k, w in result.mixing.items()})
             genotype = self.space.genotype(mixing)
             row = {key: float(getattr(result, field)[t]) for key, field in ACCURACIES.items()}
+            row["pixel_nn"] = float(pixels[t])
             self.test_rows.append(
                 {"episode": index, **row}
                 | {
@@ -258,6 +260,14 @@ class MetaNASModule(pl.LightningModule):
                     "seconds": seconds,
                 }
             )
+
+    def gathered_test_rows(self) -> list[dict[str, Any]]:
+        """Rows of the test episodes of all processes, in the order of the episodes."""
+        rows = [self.test_rows]
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            rows = [[] for _ in range(torch.distributed.get_world_size())]
+            torch.distributed.all_gather_object(rows, self.test_rows)
+        return sorted((row for part in rows for row in part), key=lambda row: row["episode"])
 
     # -- checkpoints --------------------------------------------------------------------------
 

@@ -32,8 +32,9 @@ _FAMILIES = {
     "skip": "#475569",
 }
 _OTHER, _LIGHT, _DARK = "#9d174d", "#94a3b8", "#0f172a"
-_INPUTS = ("cell k−2", "cell k−1")
-_RADIUS, _LANE = 0.26, 0.5  # inches
+_INPUTS, _SIDES = ("cell k−2", "cell k−1"), (1, -1)  # input 0 above the nodes, input 1 below
+_LABEL: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8.5}
+_RADIUS, _LANE, _X_INPUT = 0.26, 0.5, -0.38  # inches
 
 
 class _Route(NamedTuple):
@@ -57,7 +58,7 @@ def draw_cell(genotype: Genotype, cell: str = "normal") -> Figure:
 
     >>> figure = draw_cell(Genotype.load("metanas_in_v2"), "reduce")
     >>> [text.get_text() for text in figure.axes[0].texts][:4]
-    ['cell k−2', 'cell k−1', '2', '3']
+    ['reduce cell', 'cell k−2', 'cell k−1', '2']
     """
     nodes, outputs = genotype.cell(cell)
     routes = _routes(nodes)
@@ -65,11 +66,11 @@ def draw_cell(genotype: Genotype, cell: str = "normal") -> Figure:
     gap = max(1.75, 0.085 * longest + 0.75)
     top = max(1, *(route.lane for route in routes))
     bottom = min(-1, *(route.lane for route in routes)) - 1
-    x_end = gap * (len(nodes) + 1)
-    figure, axes = _canvas((-0.6, x_end + 0.6), (bottom * _LANE - 0.3, top * _LANE + 0.6))
-    axes.set_title(f"{cell} cell", loc="left", color=_DARK, fontsize=11, pad=2)
+    x_end = gap * len(nodes) + 1.1
+    figure, axes = _canvas((-0.85, x_end + 0.5), (bottom * _LANE - 0.2, top * _LANE + 0.6))
+    axes.text(-0.7, top * _LANE + 0.35, f"{cell} cell", color=_DARK, weight="bold")
     for state, label in enumerate(_INPUTS):
-        _box(axes, 0.0, _LANE * (1, -1)[state], label)
+        _box(axes, _X_INPUT, _SIDES[state] * _LANE, label)
     for column in range(1, len(nodes) + 1):
         _node(axes, gap * column, str(column + 1))
     _box(axes, x_end, 0.0, "output")
@@ -108,8 +109,8 @@ def _lanes(source: int, span: int) -> list[int]:
     """Lanes that an edge may take, best first."""
     distances = range(1, 100)
     if source < 2:
-        return [d * (1, -1)[source] for d in distances]
-    both = [side * d for d in distances for side in (1, -1)]
+        return [_SIDES[source] * d for d in distances]
+    both = [side * d for d in distances for side in _SIDES]
     return [0, *both] if span == 1 else both
 
 
@@ -126,14 +127,14 @@ def _canvas(xlim: tuple[float, float], ylim: tuple[float, float]) -> tuple[Figur
 
 def _box(axes: Axes, x: float, y: float, label: str) -> None:
     style = {"boxstyle": "round,pad=0.45", "facecolor": "#e2e8f0", "edgecolor": _DARK}
-    axes.text(x, y, label, ha="center", va="center", fontsize=9, color=_DARK, bbox=style, zorder=4)
+    axes.text(x, y, label, color=_DARK, bbox=style, zorder=4, **_LABEL)
 
 
 def _node(axes: Axes, x: float, label: str) -> None:
     from matplotlib.patches import Circle
 
     axes.add_patch(Circle((x, 0), _RADIUS, facecolor="white", edgecolor=_DARK, lw=1.3, zorder=4))
-    axes.text(x, 0, label, ha="center", va="center", fontsize=11, color=_DARK, zorder=5)
+    axes.text(x, 0, label, color=_DARK, zorder=5, **_LABEL | {"fontsize": 11})
 
 
 def _edge(axes: Axes, route: _Route, gap: float) -> None:
@@ -141,17 +142,12 @@ def _edge(axes: Axes, route: _Route, gap: float) -> None:
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path as Curve
 
-    y = route.lane * _LANE
-    column = max(route.source - 1, 0)
-    x_target = gap * route.target
-    x_lane, x_down = gap * column + 0.45, x_target - 0.45
-    if route.source < 2:
-        points = [(0.4, (1, -1)[route.source] * _LANE)]
-    else:
-        points = [_rim(gap * column, y, 1)]
-    (x0, y0), (x1, y1) = points[0], _rim(x_target, y, -1)
-    points += [((x0 + x_lane) / 2, y0 + (y - y0) * 0.75), (x_lane - 0.12, y), (x_lane, y)]
-    points += [(x_down, y), (x_down + 0.2, y), (x1 - 0.1 * (y != 0), y1 + (y - y1) * 0.5), (x1, y1)]
+    y, x_target = route.lane * _LANE, gap * route.target
+    x0, y0, x_lane = _departure(route, gap)
+    x1, y1 = _rim(x_target, y, -1)
+    x_down, steep = x_target - 0.45, y0 + (y - y0) * 0.75
+    points = [(x0, y0), ((2 * x0 + x_lane) / 3, steep), (x_lane - 0.15, y), (x_lane, y)]
+    points += [(x_down, y), (x_down + 0.2, y), (x1 - 0.1, y1 + (y - y1) * 0.5), (x1, y1)]
     codes = [Curve.MOVETO, *[Curve.CURVE4] * 3, Curve.LINETO, *[Curve.CURVE4] * 3]
     colour = _colour(route.primitive)
     axes.add_patch(
@@ -160,8 +156,18 @@ def _edge(axes: Axes, route: _Route, gap: float) -> None:
         )
     )
     style = {"boxstyle": "round,pad=0.3", "facecolor": colour, "edgecolor": "white"}
-    place = {"ha": "center", "va": "center", "fontsize": 8.5, "family": "DejaVu Sans"}
-    axes.text(x_target - gap / 2, y, route.primitive, color="white", bbox=style, zorder=6, **place)
+    axes.text(x_target - gap / 2, y, route.primitive, color="white", bbox=style, zorder=6, **_LABEL)
+
+
+def _departure(route: _Route, gap: float) -> tuple[float, float, float]:
+    """Where an edge begins ``(x, y)``, and the x at which it has reached its lane."""
+    if route.source >= 2:
+        x = gap * (route.source - 1)
+        return *_rim(x, route.lane * _LANE, 1), x + 0.45
+    if abs(route.lane) == 1:  # straight out of the box
+        return _X_INPUT + 0.35, route.lane * _LANE, 0.1
+    x = _X_INPUT + max(0.4 - 0.1 * abs(route.lane), -0.25)  # nested, the outermost leftmost
+    return x, _SIDES[route.source] * (_LANE + 0.15), x + 0.3
 
 
 def _rim(x: float, lane_y: float, side: int) -> tuple[float, float]:
@@ -188,8 +194,8 @@ def draw_mixing(mixing: Mapping[str, Array], primitives: Sequence[str], cell: st
     """Heat-map of the mixing weights of a relaxed cell, and of its input pairs where it has them.
 
     Args:
-        mixing: ``f"{cell}_{i}"`` of shape ``(i + 2, O)`` for each node i, and ``f"{cell}_pair_{i}"``
-            of shape ``(C(i + 2, 2),)`` over the pairs k < l in lexicographic order, or none of these.
+        mixing: ``f"{cell}_{i}"`` of shape ``(i + 2, O)`` for each node i, and for each or none
+            ``f"{cell}_pair_{i}"``, ``(C(i + 2, 2),)``: pairs k < l in lexicographic order.
         primitives: the O names.
         cell: ``normal`` or ``reduce``.
 
@@ -205,14 +211,14 @@ def draw_mixing(mixing: Mapping[str, Array], primitives: Sequence[str], cell: st
     edges, rows, breaks = _edge_table(mixing, primitives, cell)
     pairs, pair_rows, columns = _pair_table(mixing, cell, len(breaks))
     heights = [len(rows)] + [len(pair_rows)] * (len(pairs) > 0)
-    width = 1.8 + 0.62 * max(len(primitives), len(columns))
+    width = 1.2 + max(0.68 * len(primitives), 0.48 * len(columns))
     figure = Figure(figsize=(width, 1.3 * len(heights) + 0.33 * sum(heights)), layout="constrained")
     panels = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
-    _heat_map(panels[0], edges, rows, primitives, f"{cell} cell: primitive of edge node ← input")
+    _heat_map(panels[0], edges, rows, primitives, f"{cell} cell: edges (node ← input)")
     for row in breaks[1:]:
-        panels[0].axhline(row - 0.5, color="white", lw=4)
+        panels[0].axhline(row - 0.5, color=_LIGHT, lw=1)
     if len(pairs):
-        _heat_map(panels[1], pairs, pair_rows, columns, "input pair of node")
+        _heat_map(panels[1], pairs, pair_rows, columns, f"{cell} cell: input pairs of the nodes")
     return figure
 
 
@@ -220,7 +226,9 @@ def _edge_table(
     mixing: Mapping[str, Array], primitives: Sequence[str], cell: str
 ) -> tuple[np.ndarray, list[str], list[int]]:
     """All edges ``(E, O)``, their names, and the first row of each node."""
-    parts, rows, breaks = [], [], []
+    parts: list[np.ndarray] = []
+    rows: list[str] = []
+    breaks: list[int] = []
     while f"{cell}_{len(parts)}" in mixing:
         i = len(parts)
         parts.append(_checked(mixing, f"{cell}_{i}", (i + 2, len(primitives))))
@@ -234,7 +242,7 @@ def _edge_table(
 def _pair_table(
     mixing: Mapping[str, Array], cell: str, n_nodes: int
 ) -> tuple[np.ndarray, list[str], list[str]]:
-    """Pair weights ``(nodes, pairs)``, NaN where a node lacks the pair, with row and column names."""
+    """Pair weights ``(nodes, pairs)``, NaN where a node lacks a pair; names of rows and columns."""
     names = list(combinations(range(n_nodes + 1), 2))
     table = np.full((n_nodes, len(names)), np.nan)
     if f"{cell}_pair_0" not in mixing:
@@ -262,20 +270,17 @@ def _heat_map(
     """Values from 0 to 1 as colours and as numbers; NaN stays blank."""
     axes.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.set_title(title, loc="left", fontsize=10, color=_DARK)
-    tilted = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
     axes.set_xticks(range(len(columns)), columns, fontsize=8.5)
     if any(len(name) > 6 for name in columns):
-        axes.tick_params(axis="x", pad=2)
         for label in axes.get_xticklabels():
-            label.set(**tilted)
+            label.set(rotation=30, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(rows)), rows, fontsize=8.5)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     for (row, column), value in np.ndenumerate(table):
         if not np.isnan(value):
             colour = "white" if value > 0.55 else _DARK
-            place = {"ha": "center", "va": "center", "fontsize": 8, "color": colour}
-            axes.text(column, row, f"{value:.2f}", **place)
+            axes.text(column, row, f"{value:.2f}", color=colour, **_LABEL)
 
 
 def draw_history(
@@ -289,22 +294,24 @@ def draw_history(
         x: the key on the horizontal axis.
 
     Raises:
-        ValueError: no row holds both ``x`` and one of the keys.
+        ValueError: there are no keys, or no row holds both ``x`` and one of them.
 
     >>> figure = draw_history([{"step": 0, "loss": 2.0}, {"step": 1, "loss": 1.5}], ["loss"])
-    >>> figure.axes[0].get_title()
+    >>> figure.axes[0].get_title(loc="left")
     'loss'
     """
     from matplotlib.figure import Figure
 
-    n_columns = min(3, max(1, len(keys)))
+    known = sorted({name for row in rows for name in row})
+    if not keys:
+        raise ValueError(f"keys is empty: choose from {known}")
+    n_columns = min(3, len(keys))
     n_rows = math.ceil(len(keys) / n_columns)
     figure = Figure(figsize=(3.6 * n_columns, 2.5 * n_rows), layout="constrained")
-    panels = figure.subplots(n_rows, n_columns, squeeze=False).flat
+    panels = list(figure.subplots(n_rows, n_columns, squeeze=False).flat)
     for axes, key in zip(panels, keys, strict=False):
         points = [(row[x], row[key]) for row in rows if x in row and key in row]
         if not points:
-            known = sorted({name for row in rows for name in row})
             raise ValueError(f"no row holds {x!r} and {key!r}: choose from {known}")
         axes.plot(*zip(*points, strict=True), color="#1d4ed8", lw=1.6, marker="o", ms=3)
         axes.set_title(key, loc="left", fontsize=10, color=_DARK)
@@ -312,7 +319,7 @@ def draw_history(
         axes.tick_params(labelsize=8.5)
         axes.grid(color="#e2e8f0")
         axes.spines[["top", "right"]].set_visible(False)
-    for axes in panels:
+    for axes in panels[len(keys) :]:
         axes.set_axis_off()
     return figure
 

@@ -11,28 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from metanas_pl.metrics import episode_accuracy, mean_interval95, paired_gain95
+from metanas_pl.metrics import mean_interval95, paired_gain95
 
 PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 Results = dict[str, Any]
-
-
-def pixel_nearest_neighbour(episode: Any) -> Tensor:
-    """Accuracy of a nearest neighbour on pixels, per task: the floor that learning must beat.
-
-    Args:
-        episode: a batch of T episodes.
-
-    Returns:
-        Accuracies, shape ``(T,)``.
-    """
-    distance_TQS = torch.cdist(episode.query_x.flatten(2), episode.support_x.flatten(2))
-    n_ways = int(episode.support_y.max()) + 1
-    classes = torch.nn.functional.one_hot(episode.support_y, n_ways).bool()
-    nearest = distance_TQS.unsqueeze(-1).masked_fill(~classes.unsqueeze(1), torch.inf).amin(2)
-    return episode_accuracy(-nearest, episode.query_y)
 
 
 def summarize(rows: Sequence[Mapping[str, Any]]) -> Results:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils import _pytree as pytree
 
 BACKENDS = ("loop", "vmap")
@@ -18,20 +19,24 @@ def map_tasks(
 
     Args:
         function: pure function of one task (any tree of tensors).
-        tasks: the same tree with a leading task dimension on every tensor.
+        tasks: the same tree with a leading task dimension on every tensor; other leaves are shared.
         backend: ``vmap`` (all tasks at once) or ``loop`` (one after the other, least memory).
         chunk_size: most tasks at once under ``vmap``; bounds memory. None takes all.
 
     >>> map_tasks(lambda x: x.sum(), torch.ones(3, 2), backend="loop")
     tensor([2., 2., 2.])
     """
+    leaves, spec = pytree.tree_flatten(tasks)
+    tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+
+    def of_tensors(*parts: Tensor) -> Any:
+        remaining = iter(parts)
+        filled = [next(remaining) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+        return function(pytree.tree_unflatten(filled, spec))
+
     if backend == "vmap":
-        return torch.func.vmap(function, chunk_size=chunk_size)(tasks)
+        return torch.func.vmap(of_tensors, chunk_size=chunk_size)(*tensors)
     if backend != "loop":
         raise ValueError(f"backend {backend!r} is unknown: choose one of {', '.join(BACKENDS)}")
-    leaves, spec = pytree.tree_flatten(tasks)
-    results = [
-        function(pytree.tree_unflatten([leaf[t] for leaf in leaves], spec))
-        for t in range(leaves[0].shape[0])
-    ]
+    results = [of_tensors(*parts) for parts in zip(*tensors, strict=True)]
     return pytree.tree_map(lambda *parts: torch.stack(parts), *results)

@@ -29,12 +29,15 @@ class Task(NamedTuple):
 
 
 class MetaGradient(NamedTuple):
-    """Meta-gradient of one task and, for the log, the query loss and accuracy behind it."""
+    """Meta-gradient of one task and, for the log, the query loss and accuracy behind it.
+
+    A mean over tasks has no adapted point: ``adapted`` is then None.
+    """
 
     gradient: Theta
     loss: Tensor
     accuracy: Tensor
-    adapted: Adapted
+    adapted: Adapted | None
 
 
 MetaLearner = Callable[[Theta, Task], MetaGradient]

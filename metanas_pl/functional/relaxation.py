@@ -61,8 +61,18 @@ def keep(weight: Tensor, threshold: float) -> Tensor:
     >>> keep(torch.tensor([0.5, 0.5]), 0.9)
     tensor([ True, False])
     """
-    largest = torch.nn.functional.one_hot(weight.argmax(-1), weight.shape[-1]).bool()
-    return (weight > threshold) | largest
+    return (weight > threshold) | is_member(weight.argmax(-1, keepdim=True), weight.shape[-1])
+
+
+def is_member(indices: Tensor, size: int) -> Tensor:
+    """Boolean ``(..., size)``: which of 0..size-1 occur in the last dimension of ``indices``.
+
+    It runs under ``vmap``, where ``torch.nn.functional.one_hot`` does not.
+
+    >>> is_member(torch.tensor([0, 2]), 4)
+    tensor([ True, False,  True, False])
+    """
+    return (indices.unsqueeze(-1) == torch.arange(size, device=indices.device)).any(-2)
 
 
 def temperatures(

@@ -38,8 +38,9 @@ def translate(state: Mapping[str, Tensor]) -> Theta:
     Raises:
         ValueError: a name that the official supernet and derived network do not have.
 
-    >>> sorted(translate({"alpha_pw_normal.0": torch.zeros(1), "net.linear.bias": torch.zeros(5)}))
-    [{'head.bias': tensor([0., 0., 0., 0., 0.])}, {'normal_pair_0': tensor([0.])}]
+    >>> theta = translate({"alpha_pw_normal.0": torch.zeros(1), "net.linear.bias": torch.zeros(5)})
+    >>> list(theta.weights), list(theta.alphas)
+    (['head.bias'], ['normal_pair_0'])
     """
     weights, alphas = {}, {}
     is_supernet = any(name.startswith("net.") for name in state)

@@ -28,7 +28,11 @@ class BatchStatNorm(nn.Module):
         if reference is None:
             return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
         variance, mean = torch.var_mean(x[:reference], dim=(0, 2, 3), correction=0)
-        return F.batch_norm(x, mean, variance, self.weight, self.bias, training=False, eps=self.eps)
+        # Not F.batch_norm: that has no derivative with respect to the statistics it is given.
+        scale = torch.rsqrt(variance + self.eps)
+        scale = scale if self.weight is None else scale * self.weight
+        shift = -mean * scale if self.bias is None else self.bias - mean * scale
+        return x * scale[:, None, None] + shift[:, None, None]
 
 
 class ConvNorm(nn.Module):

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metanas_pl.functional.relaxation import Alphas, Mixing
+from metanas_pl.functional.relaxation import Alphas, Mixing, is_member
 from metanas_pl.spaces.base import CellNetwork
 from metanas_pl.spaces.genotype import Gene, Genotype
 from metanas_pl.spaces.primitives import PRIMITIVES, Identity, make_primitive
@@ -44,7 +43,7 @@ def edge_coefficients(weight_EO: Tensor, pair_P: Tensor | None) -> Tensor:
     if pair_P is None:
         return weight_EO
     pairs = torch.tensor(input_pairs(weight_EO.shape[0]), device=pair_P.device)
-    incidence = F.one_hot(pairs, weight_EO.shape[0]).sum(1).to(pair_P)
+    incidence = is_member(pairs, weight_EO.shape[0]).to(pair_P)
     return weight_EO * (pair_P @ incidence).unsqueeze(-1)
 
 
@@ -142,13 +141,14 @@ class Supernet(CellNetwork):
     def prune(self, mixing: Mixing) -> Mixing:
         """One-hot primitives; one pair, or the two strongest edges (DARTS), of each node."""
         pruned = {
-            name: F.one_hot(weight.argmax(-1), weight.shape[-1]).to(weight)
+            name: is_member(weight.argmax(-1, keepdim=True), weight.shape[-1]).to(weight)
             for name, weight in mixing.items()
         }
         if not self.pair_inputs:
             for name, weight_EO in mixing.items():
                 best = weight_EO.max(-1).values.topk(2).indices
-                pruned[name] = pruned[name] * _members(best, weight_EO.shape[0]).unsqueeze(-1)
+                kept = is_member(best, weight_EO.shape[0])
+                pruned[name] = pruned[name] * kept.unsqueeze(-1)
         return pruned
 
     def genotype(self, mixing: Mixing) -> Genotype:
@@ -180,8 +180,3 @@ class Supernet(CellNetwork):
                     dead = (p for p, alive in zip(edge, row, strict=True) if not alive)
                     total -= sum(w.numel() for primitive in dead for w in primitive.parameters())
         return total
-
-
-def _members(indices: Tensor, size: int) -> Tensor:
-    """Multi-hot vector ``(size,)`` of ``indices``."""
-    return F.one_hot(indices, size).sum(0)

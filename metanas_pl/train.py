@@ -1,0 +1,141 @@
+"""``metanas-train``: meta-train an architecture with its weights, test it, report."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from metanas_pl import cli, conf
+
+
+def run(cfg: DictConfig | conf.Config) -> dict[str, Any]:
+    """Meta-train, test the best checkpoint, write the run folder; returns the results.
+
+    Raises:
+        ValueError: a configuration that makes no sense.
+        SystemExit: with code 130 after Ctrl-C; ``last.ckpt`` is then saved.
+    """
+    import pytorch_lightning as pl
+
+    from metanas_pl.assembly import make_datamodule, make_module, make_trainer
+
+    config = cfg if isinstance(cfg, conf.Config) else cli.to_config(cfg)
+    run_dir = Path(config.run_dir).resolve()
+    run_dir.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(OmegaConf.create(cli.resolved(config)), run_dir / "config.yaml")
+    pl.seed_everything(config.seed, verbose=False)
+    datamodule, module = make_datamodule(config), make_module(config)
+    trainer = make_trainer(config, run_dir)
+    if trainer.is_global_zero:
+        print(describe(config, module))
+
+    begin, first_step = time.perf_counter(), 0
+    trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
+    seconds = time.perf_counter() - begin
+    stop_if_interrupted(trainer, run_dir)
+    steps = trainer.global_step - first_step
+    training = {
+        "train/seconds": seconds,
+        "train/outer_steps": trainer.global_step,
+        "train/episodes_per_second": steps * config.data.meta_batch_size / seconds,
+    }
+    best = best_checkpoint(trainer)
+    return test(trainer, module, datamodule, config, run_dir, best, training)
+
+
+def test(
+    trainer: Any,
+    module: Any,
+    datamodule: Any,
+    config: conf.Config,
+    run_dir: Path,
+    ckpt_path: str | None,
+    training: dict[str, Any],
+) -> dict[str, Any]:
+    """Test on the fixed list of test episodes and report; returns the results."""
+    from metanas_pl import report
+
+    begin = time.perf_counter()
+    trainer.test(module, datamodule, ckpt_path=ckpt_path, verbose=False, weights_only=True)
+    rows = module.gathered_test_rows()
+    results = report.summarize(rows) | training
+    results |= {"test/seconds": time.perf_counter() - begin, "seed": config.seed}
+    results |= report.environment()
+    if trainer.is_global_zero:
+        report.write(run_dir, results, rows)
+        for logger in trainer.loggers:
+            numbers = {k: v for k, v in results.items() if isinstance(v, int | float)}
+            logger.log_metrics({k: v for k, v in numbers.items() if k not in trainer.logged_metrics})
+        report.print_table(results, title(config, module))
+        if (genotype := module.genotype()) is not None:
+            print(f"meta-genotype\n{genotype}")
+        print(f"written to {run_dir}")
+    return results
+
+
+def title(config: conf.Config, module: Any) -> str:
+    """One line that says what was tested."""
+    data = config.data
+    return (
+        f"{data.source}, {data.n_ways}-way {data.n_shots}-shot, {module.nas.name} + "
+        f"{module.meta.name}, seed {config.seed}, evaluation.adapt={module.evaluation.adapt}"
+    )
+
+
+def describe(config: conf.Config, module: Any) -> str:
+    """The resolved experiment in a few readable lines."""
+    data, meta, nas = config.data, module.meta, module.nas
+    inner, outer = meta.inner, meta.outer
+    n_weights = sum(p.numel() for p in module.space.parameters())
+    n_alphas = sum(a.numel() for a in module.alphas.values())
+    shots = data.n_train_shots or data.n_shots
+    temperature = f"T {nas.t_max:g} → {nas.t_min:g} ({nas.temperature_schedule})"
+    return "\n".join(
+        [
+            f"data      {data.source}, {data.n_ways}-way {data.n_shots}-shot, {data.n_queries} queries "
+            f"a class, {data.channels}x{data.image_size}x{data.image_size}",
+            f"training  {config.trainer.get('max_steps')} outer steps x {data.meta_batch_size} tasks, "
+            f"{shots} shots, seed {config.seed}",
+            f"space     {module.hparams['space']['name']}: {n_weights:,} weights, {n_alphas} alphas",
+            f"nas       {nas.name}, {temperature}, threshold {nas.threshold:g}",
+            f"meta      {meta.name}, {meta.head} head, backend {module.learner.backend}",
+            f"inner     {inner.optimizer}, {inner.steps} steps, rates {inner.weight_lr:g} (weights) "
+            f"{inner.alpha_lr:g} (alphas); {inner.test_steps} steps at test",
+            f"outer     {outer.optimizer}, rates {outer.weight_lr:g} (weights) {outer.alpha_lr:g} "
+            f"(alphas), {outer.schedule}, {outer.warm_up_steps} steps of warm-up",
+            f"test      best of {data.n_val_episodes} validation episodes, on {data.n_test_episodes} "
+            "test episodes of unseen classes",
+            f"run       {config.run_dir}",
+        ]
+    )
+
+
+def best_checkpoint(trainer: Any) -> str | None:
+    """Path of the best checkpoint; None (the weights at hand) if none was kept."""
+    callback = trainer.checkpoint_callback
+    return (callback.best_model_path or None) if callback is not None else None
+
+
+def stop_if_interrupted(trainer: Any, run_dir: Path) -> None:
+    """After Ctrl-C say how to go on, and exit."""
+    from metanas_pl.callbacks import GracefulInterrupt
+
+    interrupts = [c for c in trainer.callbacks if isinstance(c, GracefulInterrupt)]
+    if any(c.interrupted for c in interrupts):
+        if trainer.is_global_zero:
+            last = run_dir / "checkpoints" / "last.ckpt"
+            print(f"\nstopped after outer step {trainer.global_step}; saved {last}")
+            print(f"resume with the same options and ckpt_path={last}")
+        raise SystemExit(cli.INTERRUPTED)
+
+
+def main() -> None:
+    """Console script."""
+    cli.main(run)
+
+
+if __name__ == "__main__":
+    main()

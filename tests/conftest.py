@@ -1,0 +1,67 @@
+"""Shared pieces of the tests: a tiny network, random episodes."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+TINY_SPACE = {"channels": 4, "n_cells": 2, "n_nodes": 2, "reductions": [0], "stem_stride": 2}
+
+
+class RandomEpisode(NamedTuple):
+    support_x: Tensor
+    support_y: Tensor
+    query_x: Tensor
+    query_y: Tensor
+    index: Tensor
+
+
+def random_episode(
+    tasks: int = 3, ways: int = 3, shots: int = 2, queries: int = 2, size: int = 12, seed: int = 0
+) -> RandomEpisode:
+    """Episodes of class-dependent noise: class k is a fixed pattern, differently noisy."""
+    generator = torch.Generator().manual_seed(seed)
+    patterns = torch.randn(tasks, ways, 1, size, size, generator=generator)
+
+    def draw(per_class: int) -> tuple[Tensor, Tensor]:
+        labels = torch.arange(ways).repeat(per_class).expand(tasks, -1)
+        images = patterns[:, labels[0]]
+        return images + 0.3 * torch.randn(images.shape, generator=generator), labels.contiguous()
+
+    return RandomEpisode(*draw(shots), *draw(queries), torch.arange(tasks))
+
+
+@pytest.fixture
+def episode() -> RandomEpisode:
+    return random_episode()
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+def make_module(rule: str = "reptile", /, **changes: Any) -> Any:
+    """A tiny MetaNASModule; ``changes`` are ``group={key: value}``."""
+    from metanas_pl import MetaNASModule
+
+    settings: dict[str, Any] = {
+        "space": dict(TINY_SPACE),
+        "nas": {},
+        "meta": {
+            "meta_gradient": f"metanas_pl.functional.meta_gradients.{rule}",
+            "head": "zero",
+            "inner": {"steps": 2, "test_steps": 3, "test_arch_steps": 2},
+        },
+    }
+    for group, values in changes.items():
+        if isinstance(values, dict):
+            settings[group] = {**settings.get(group, {}), **values}
+        else:
+            settings[group] = values
+    settings.setdefault("n_ways", 3)
+    settings.setdefault("image_shape", (1, 12, 12))
+    return MetaNASModule(**settings)
