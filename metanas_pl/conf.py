@@ -137,10 +137,16 @@ class NASConfig:
 
 @dataclass
 class InnerConfig:
-    """The inner loop. Steps ``arch_steps`` None means: alphas adapt in every step."""
+    """The inner loop.
+
+    ``alpha_optimizer`` None takes ``optimizer``, ``head_lr`` None takes ``weight_lr``;
+    ``arch_steps`` None adapts alphas in every step.
+    """
 
     optimizer: str = "adam"
+    alpha_optimizer: str | None = None
     weight_lr: float = 1e-3
+    head_lr: float | None = None
     alpha_lr: float = 1e-3
     weight_decay: float = 0.0
     alpha_weight_decay: float = 1e-3
@@ -157,9 +163,11 @@ class InnerConfig:
 
     def __post_init__(self) -> None:
         check_choice("meta.inner.optimizer", self.optimizer, ("adam", "sgd"))
+        if self.alpha_optimizer is not None:
+            check_choice("meta.inner.alpha_optimizer", self.alpha_optimizer, ("adam", "sgd"))
         check_choice("meta.inner.state", self.state, ("fresh", "carried"))
         _check_numbers("meta.inner", self, "steps test_steps batch_size test_batch_size", 1)
-        _check_numbers("meta.inner", self, "weight_lr alpha_lr weight_decay", 0)
+        _check_numbers("meta.inner", self, "weight_lr head_lr alpha_lr weight_decay", 0)
         _check_numbers("meta.inner", self, "alpha_weight_decay arch_steps test_arch_steps", 0)
         in_range = 0 <= self.drop_path < 1
         check(in_range, "meta.inner.drop_path", self.drop_path, "a probability in [0, 1)")
@@ -228,7 +236,7 @@ class Config:
 
     experiment: str | None = None
     data: DataConfig = field(default_factory=DataConfig)
-    space: Any = field(default_factory=CellSpaceConfig)
+    space: Any = None
     nas: NASConfig = field(default_factory=NASConfig)
     meta: MetaConfig = field(default_factory=MetaConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

@@ -143,10 +143,21 @@ class EpisodeLearner:
         """The inner loop with the configured optimizers."""
         inner = self.meta.inner
         betas = (inner.beta1, inner.beta2)
+        head_lr = inner.weight_lr if inner.head_lr is None else inner.head_lr
         return TaskLearner(
             self.alpha_gradient,
-            make_optimizer(inner.optimizer, inner.weight_lr, betas, inner.weight_decay),
-            make_optimizer(inner.optimizer, inner.alpha_lr, betas, inner.alpha_weight_decay),
+            make_optimizer(
+                inner.optimizer,
+                lambda name: head_lr if name in HEAD else inner.weight_lr,
+                betas,
+                inner.weight_decay,
+            ),
+            make_optimizer(
+                inner.alpha_optimizer or inner.optimizer,
+                inner.alpha_lr,
+                betas,
+                inner.alpha_weight_decay,
+            ),
             tuple(temps[:steps]),
             steps if arch_steps is None else min(arch_steps, steps),
             adapts_weights,

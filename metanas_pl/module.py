@@ -21,6 +21,7 @@ from metanas_pl.conf import (
     plain,
 )
 from metanas_pl.functional.adaptation import Theta
+from metanas_pl.functional.optimizers import AdamState
 from metanas_pl.functional.relaxation import Mask, Mixing, entropy
 from metanas_pl.learning import Evaluation, EpisodeLearner, resolve
 from metanas_pl.metrics import EpisodeMean, pixel_nearest_neighbour
@@ -280,12 +281,8 @@ class MetaNASModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore carried inner states."""
         if "carried_states" in checkpoint:
-            from metanas_pl.functional.optimizers import AdamState
-
-            make = AdamState if self.meta.inner.optimizer == "adam" else tuple
-            self.carried_states = tuple(
-                make(*parts) if parts else () for parts in checkpoint["carried_states"]
-            )
+            parts = checkpoint["carried_states"]
+            self.carried_states = tuple(AdamState(*part) if part else () for part in parts)
 
 
 def learning_rate_factor(outer: OuterConfig, step: int, total: int) -> float:

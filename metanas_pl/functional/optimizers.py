@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 Params = dict[str, Tensor]
+Rate = float | Callable[[str], float]
 
 
 class InnerOptimizer(NamedTuple):
@@ -35,24 +36,27 @@ class AdamState(NamedTuple):
     count: Tensor
 
 
-def sgd(lr: float, weight_decay: float = 0.0) -> InnerOptimizer:
+def sgd(lr: Rate, weight_decay: float = 0.0) -> InnerOptimizer:
     """Gradient descent ``p - lr * (g + weight_decay * p)``; its state is empty.
+
+    ``lr`` is a number, or a function from a parameter's name to its rate.
 
     >>> opt = sgd(0.5)
     >>> p = {"w": torch.tensor(1.0)}
     >>> opt.update({"w": torch.tensor(1.0)}, opt.init(p), p)[0]
     {'w': tensor(0.5000)}
     """
+    rate = _per_name(lr)
 
     def update(grads: Params, state: tuple[()], params: Params) -> tuple[Params, tuple[()]]:
         grads = _decayed(grads, params, weight_decay)
-        return {k: p - lr * grads[k] for k, p in params.items()}, state
+        return {k: p - rate(k) * grads[k] for k, p in params.items()}, state
 
     return InnerOptimizer(lambda params: (), update)
 
 
 def adam(
-    lr: float,
+    lr: Rate,
     betas: tuple[float, float] = (0.0, 0.999),
     eps: float = 1e-8,
     weight_decay: float = 0.0,
@@ -68,6 +72,7 @@ def adam(
     {'w': tensor(0.9000)}
     """
     beta1, beta2 = betas
+    rate = _per_name(lr)
 
     def init(params: Params) -> AdamState:
         zeros = {k: torch.zeros_like(p) for k, p in params.items()}
@@ -81,12 +86,16 @@ def adam(
         second = {k: beta2 * state.second[k] + (1 - beta2) * g * g for k, g in grads.items()}
         scale1, scale2 = 1 - beta1**count, 1 - beta2**count
         moved = {
-            k: p - lr * (first[k] / scale1) / (_safe_sqrt(second[k] / scale2) + eps)
+            k: p - rate(k) * (first[k] / scale1) / (_safe_sqrt(second[k] / scale2) + eps)
             for k, p in params.items()
         }
         return moved, AdamState(first, second, count)
 
     return InnerOptimizer(init, update)
+
+
+def _per_name(lr: Rate) -> Callable[[str], float]:
+    return lr if callable(lr) else lambda name: lr
 
 
 def _decayed(grads: Params, params: Params, weight_decay: float) -> Params:
@@ -102,7 +111,7 @@ def _safe_sqrt(x: Tensor) -> Tensor:
 
 
 def make_optimizer(
-    name: str, lr: float, betas: tuple[float, float] = (0.0, 0.999), weight_decay: float = 0.0
+    name: str, lr: Rate, betas: tuple[float, float] = (0.0, 0.999), weight_decay: float = 0.0
 ) -> InnerOptimizer:
     """The inner optimizer called ``name``: ``sgd`` or ``adam``."""
     if name == "sgd":
