@@ -1,4 +1,6 @@
-"""Data: from images to few-shot episodes."""
+"""Few-shot data: class stores, episodes and the data module that serves them."""
+
+from __future__ import annotations
 
 from metanas_pl.data.datamodule import EpisodeDataModule
 from metanas_pl.data.episodes import Episode, EpisodeDataset

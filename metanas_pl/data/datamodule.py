@@ -1,53 +1,58 @@
-"""EpisodeDataModule: a source of images becomes loaders of few-shot episodes."""
+"""The data module: from the name of a data set to batches of episodes."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
-import torch
 
-from metanas_pl.data.episodes import (
-    EpisodeDataset,
-    EpisodeLoader,
-    EpisodeSampler,
-    FixedEpisodeSampler,
-)
-from metanas_pl.data.sources import open_source
-from metanas_pl.data.store import ClassStore
+from metanas_pl.data.episodes import EpisodeDataset
+from metanas_pl.data.loader import EpisodeLoader
+from metanas_pl.data.sources import DataRequest, prepare_source
+from metanas_pl.data.store import SPLITS, ClassStore
 
 
-def default_cache() -> Path:
-    """Where stores are kept: ``METANAS_DATA``, or the user's cache folder."""
-    import platformdirs
+def default_cache_dir() -> Path:
+    """``$METANAS_DATA``, or the user's cache folder."""
+    if folder := os.environ.get("METANAS_DATA"):
+        return Path(folder)
+    from platformdirs import user_cache_dir
 
-    return Path(os.environ.get("METANAS_DATA") or platformdirs.user_cache_dir("metanas_pl"))
+    return Path(user_cache_dir("metanas_pl"))
 
 
 class EpisodeDataModule(pl.LightningDataModule):
-    """Episodes of N ways and S shots from one data set.
+    """Training, validation and test episodes of one data set.
+
+    Training draws new episodes in every epoch; validation and test are fixed lists, the same for
+    any number of ranks and workers. Works without a Trainer, too: call ``prepare_data`` and
+    ``setup``, then a loader.
 
     Args:
-        source: ``glyphs``, ``omniglot``, ``folder``, or the dotted path of a source function.
-        root: where the source finds existing files.
-        cache_dir: where its store is kept (default: ``METANAS_DATA`` or the user's cache folder).
-        n_ways, n_shots, n_queries: size of validation and test episodes.
-        n_train_shots, n_train_queries: images of a class in training episodes; None as in tests.
-        meta_batch_size: tasks of an outer step, over all processes.
-        n_train_episodes: episodes between two validations.
-        n_val_episodes, n_test_episodes: length of the fixed lists.
-        eval_batch_size: episodes that are evaluated at once, per process.
-        num_workers: loader processes; 0 loads in the training process.
-        seed: seed of all episodes.
-        image_size, channels: shape of the images.
-        rotations: rotated training classes are new classes.
+        source: ``glyphs``, ``omniglot``, ``folder``, or the dotted path of a function
+            ``(DataRequest) -> ClassStore``.
+        root: existing data for the source: a folder, or for Omniglot also its ``.tar.gz``.
+        cache_dir: where stores are built; None takes ``$METANAS_DATA`` or the user's cache.
+        n_ways: classes an episode.
+        n_shots: support images a class.
+        n_queries: query images a class.
+        n_train_shots: support images a class in meta-training; None takes ``n_shots``.
+        n_train_queries: query images a class in meta-training; None takes ``n_queries``.
+        meta_batch_size: tasks a training step, over all ranks.
+        n_train_episodes: tasks an epoch, a multiple of ``meta_batch_size``.
+        n_val_episodes: validation tasks.
+        n_test_episodes: test tasks.
+        eval_batch_size: tasks a validation or test batch on each rank.
+        num_workers: loader processes a rank.
+        seed: which episodes are drawn.
+        image_size: height and width in pixels.
+        channels: 1 (grey) or 3 (colour).
+        rotations: turned train classes are further classes.
         omniglot_split: ``lake`` or ``vinyals``.
 
-    >>> data = EpisodeDataModule(source="glyphs", n_ways=5, n_shots=1)
-    >>> data.n_tasks_per_step
-    10
+    Raises:
+        ValueError: the numbers do not fit each other, the data set, or the number of ranks.
     """
 
     def __init__(
@@ -73,80 +78,98 @@ class EpisodeDataModule(pl.LightningDataModule):
         omniglot_split: str = "lake",
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
-        self.store: ClassStore | None = None
+        if n_train_episodes % meta_batch_size:
+            raise ValueError(
+                f"data.n_train_episodes={n_train_episodes} must be a multiple of "
+                f"data.meta_batch_size={meta_batch_size}"
+            )
+        self.source = source
+        self.request = DataRequest(
+            cache_dir=Path(cache_dir).expanduser() if cache_dir else default_cache_dir(),
+            root=Path(root).expanduser() if root else None,
+            image_size=image_size,
+            channels=channels,
+            omniglot_split=omniglot_split,
+        )
+        train_shots = n_shots if n_train_shots is None else n_train_shots
+        train_queries = n_queries if n_train_queries is None else n_train_queries
+        self._per_class = {
+            "train": (train_shots, train_queries),
+            "val": (n_shots, n_queries),
+            "test": (n_shots, n_queries),
+        }
+        self._n_episodes = {
+            "train": n_train_episodes,
+            "val": n_val_episodes,
+            "test": n_test_episodes,
+        }
+        self.n_ways = n_ways
+        self.meta_batch_size = meta_batch_size
+        self.eval_batch_size = eval_batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.rotations = rotations
+        self._datasets: dict[str, EpisodeDataset] = {}
 
     @property
     def n_tasks_per_step(self) -> int:
-        """Tasks of an outer step, over all processes."""
-        return self.hparams["meta_batch_size"]
+        """Tasks of one outer step, over all ranks."""
+        return self.meta_batch_size
 
     def prepare_data(self) -> None:
-        """Build the store if it is not there (Lightning calls this in one process of a node)."""
-        self._open()
+        """Build the store, once; Lightning calls this on one process of a node."""
+        prepare_source(self.source, self.request)
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the store."""
-        self.store = self._open()
+        """Open the store. All splits are checked at once: a test must not fail after training."""
+        if self._datasets:
+            return
+        store = prepare_source(self.source, self.request)
+        for split in SPLITS:
+            n_shots, n_queries = self._per_class[split]
+            self._datasets[split] = EpisodeDataset(
+                store,
+                split,
+                n_ways=self.n_ways,
+                n_shots=n_shots,
+                n_queries=n_queries,
+                n_episodes=self._n_episodes[split],
+                seed=self.seed,
+                rotations=self.rotations,
+            )
 
-    def _open(self) -> ClassStore:
-        h = self.hparams
-        cache = Path(h["cache_dir"]).expanduser() if h["cache_dir"] else default_cache()
-        options = {k: h[k] for k in ("image_size", "channels", "omniglot_split")}
-        return open_source(h["source"], h["root"], cache, options)
+    @property
+    def store(self) -> ClassStore:
+        """The images behind the episodes; call ``setup`` first."""
+        return self.dataset("train").store
 
     def dataset(self, split: str) -> EpisodeDataset:
-        """The episodes of ``train``, ``val`` or ``test``."""
-        h = self.hparams
-        if self.store is None:
-            self.setup()
-        assert self.store is not None
-        train = split == "train"
-        shots = h["n_train_shots"] if train else None
-        queries = h["n_train_queries"] if train else None
-        return EpisodeDataset(
-            self.store,
-            split,
-            h["n_ways"],
-            shots or h["n_shots"],
-            queries or h["n_queries"],
-            h[f"n_{split}_episodes"],
-            h["seed"],
-            rotations=train and h["rotations"],
-        )
+        """The episodes of ``split``, before they are shared out to ranks and batches."""
+        if not self._datasets:
+            raise RuntimeError("call setup() before asking for data")
+        return self._datasets[split]
 
     def train_dataloader(self) -> EpisodeLoader:
-        """Meta-batches of training episodes, this process's share of each."""
-        _, world_size = self._place()
-        tasks = self.n_tasks_per_step
-        if tasks % world_size:
+        """Batches of ``meta_batch_size / world_size`` training tasks; resumable in mid-epoch."""
+        _, world_size = self._rank_and_world_size()
+        if self.meta_batch_size % world_size:
             raise ValueError(
-                f"data.meta_batch_size={tasks} tasks cannot be shared evenly by the {world_size} "
-                f"processes of trainer.devices: choose a multiple of {world_size}"
+                f"data.meta_batch_size={self.meta_batch_size} cannot be shared evenly by "
+                f"{world_size} processes (trainer.devices): choose a multiple of {world_size}"
             )
-        return self._loader("train", tasks // world_size)
+        return self._loader("train", self.meta_batch_size // world_size)
 
     def val_dataloader(self) -> EpisodeLoader:
-        """The fixed validation episodes."""
-        return self._loader("val", self.hparams["eval_batch_size"])
+        """Batches of ``eval_batch_size`` validation tasks."""
+        return self._loader("val", self.eval_batch_size)
 
     def test_dataloader(self) -> EpisodeLoader:
-        """The fixed test episodes."""
-        return self._loader("test", self.hparams["eval_batch_size"])
-
-    def _place(self) -> tuple[int, int]:
-        trainer: Any = self.trainer
-        return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+        """Batches of ``eval_batch_size`` test tasks."""
+        return self._loader("test", self.eval_batch_size)
 
     def _loader(self, split: str, batch_size: int) -> EpisodeLoader:
-        dataset, workers = self.dataset(split), self.hparams["num_workers"]
-        kind = EpisodeSampler if split == "train" else FixedEpisodeSampler
-        return EpisodeLoader(
-            dataset,
-            kind(len(dataset), *self._place()),
-            batch_size=batch_size,
-            drop_last=split == "train",
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
+        rank, world_size = self._rank_and_world_size()
+        return EpisodeLoader(self.dataset(split), batch_size, rank, world_size, self.num_workers)
+
+    def _rank_and_world_size(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -1,32 +1,42 @@
-"""ClassStore: all images of a data set in one memory-mapped array, with a table of its classes.
+"""A data set on disk: one memory-mapped uint8 array of images and a table of its classes.
 
-A store is a folder with ``images.npy`` (uint8, ``(n, C, H, W)``, the images of a class side by side) and
-``store.json`` (classes, their splits, checksum). Opening it costs a page of JSON; an episode costs an
-index and a copy. A store is built in a folder beside its place and moved there when it is whole.
+A store is a folder with two files: ``images.npy`` ``(n_images, C, H, W)``, in which the images of a
+class lie side by side, and ``store.json``, which holds the class table, where the images come from
+and the SHA-256 of the array's bytes. It is written once, class by class, into a temporary folder
+that takes the final name when it is complete: a half-built store is never found.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+from filelock import FileLock
 
 SPLITS = ("train", "val", "test")
-_CHUNK = 1 << 24
+FORMAT_VERSION = 1
+_HEADER_BYTES = 128
 
 
 @dataclass(frozen=True)
 class ClassInfo:
-    """A class: where its images lie in the array, its split and its group (alphabet, script)."""
+    """One class: images ``offset .. offset + count - 1`` of the store.
+
+    Attributes:
+        name: unique within its group.
+        group: alphabet, script or whatever the classes of one family share; may be empty.
+        split: ``train``, ``val`` or ``test``.
+        offset: row of the first image.
+        count: number of images.
+    """
 
     name: str
     group: str
@@ -36,7 +46,7 @@ class ClassInfo:
 
 
 class ClassImages(NamedTuple):
-    """What a source yields: one class with its images, uint8 ``(n, C, H, W)``."""
+    """What a source yields for one class: ``images (n, C, H, W)`` uint8 and where they belong."""
 
     name: str
     group: str
@@ -45,124 +55,216 @@ class ClassImages(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ClassStore:
-    """An opened store.
+class StoreMeta:
+    """What the images are.
 
     Attributes:
-        path: its folder.
-        classes: the table of classes.
-        meta: source, licence and whatever else the source noted.
-        checksum: SHA-256 of the image bytes.
-        images: read-only memory map, uint8 ``(n, C, H, W)``.
+        name: the data set, used in messages.
+        source: where the images come from.
+        licence: under which terms.
+        ink_is_one: 255 is ink on a background of 0; such images are scaled to [0, 1] and no more.
+        notes: anything else worth keeping, as plain JSON values.
     """
 
-    path: Path
-    classes: tuple[ClassInfo, ...]
-    meta: dict[str, Any]
-    checksum: str
-    images: np.ndarray
+    name: str
+    source: str
+    licence: str
+    ink_is_one: bool = False
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+class ClassStore:
+    """Read access to a store; open one with :meth:`ClassStore.open`.
+
+    Attributes:
+        path: the folder.
+        images: read-only memory map ``(n_images, C, H, W)`` of uint8.
+        meta: what the images are.
+        checksum: SHA-256 of the bytes of ``images``.
+        mean: per-channel mean of the train images in [0, 1], or None if ``meta.ink_is_one``.
+        std: per-channel standard deviation of the train images, or None likewise.
+    """
+
+    def __init__(self, path: Path, images: np.ndarray, table: dict[str, Any]) -> None:
+        self.path = path
+        self.images = images
+        self.meta = StoreMeta(**table["meta"])
+        self.checksum: str = table["checksum"]
+        self.mean: list[float] | None = table["mean"]
+        self.std: list[float] | None = table["std"]
+        every = tuple(ClassInfo(**entry) for entry in table["classes"])
+        self._classes = {s: tuple(info for info in every if info.split == s) for s in SPLITS}
 
     @classmethod
     def open(cls, path: str | Path) -> ClassStore:
-        """Open the store in folder ``path``.
+        """Map the store in folder ``path``.
 
         Raises:
-            ValueError: there is no whole store.
+            FileNotFoundError: there is no complete store in ``path``.
+            ValueError: the store was written by another version, or its array is cut short.
         """
         path = Path(path)
-        try:
-            table = json.loads((path / "store.json").read_text(encoding="utf-8"))
-            images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
-            classes = tuple(ClassInfo(**row) for row in table["classes"])
-            return cls(path, classes, table["meta"], table["checksum"], images)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} holds no whole store ({error}): remove it and run again") from None
+        table_file, array_file = path / "store.json", path / "images.npy"
+        if not (table_file.is_file() and array_file.is_file()):
+            raise FileNotFoundError(f"{path} holds no class store (store.json and images.npy)")
+        table = json.loads(table_file.read_text(encoding="utf-8"))
+        if table.get("version") != FORMAT_VERSION:
+            raise ValueError(
+                f"{path} has store version {table.get('version')!r}, this release reads "
+                f"{FORMAT_VERSION}: delete the folder, it is built anew"
+            )
+        shape = tuple(table["shape"])
+        if array_file.stat().st_size != _HEADER_BYTES + int(np.prod(shape)):
+            raise ValueError(f"{array_file} is cut short: delete {path}, it is built anew")
+        return cls(path, np.load(array_file, mmap_mode="r"), table)
+
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        # A worker process maps the file itself instead of receiving a copy of the images.
+        return ClassStore.open, (self.path,)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{split}={self.n_classes(split)}" for split in SPLITS)
+        return f"ClassStore({self.meta.name}, classes: {counts}, image_shape={self.image_shape})"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """``(C, H, W)``."""
-        _, c, h, w = self.images.shape
-        return c, h, w
+        """``(C, H, W)`` of every image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
 
-    def of_split(self, split: str) -> tuple[ClassInfo, ...]:
-        """The classes of ``train``, ``val`` or ``test``."""
-        return tuple(c for c in self.classes if c.split == split)
+    def classes(self, split: str) -> tuple[ClassInfo, ...]:
+        """The classes of ``split`` in the order in which they are stored."""
+        if split not in SPLITS:
+            raise ValueError(f"split {split!r} is unknown: choose one of {', '.join(SPLITS)}")
+        return self._classes[split]
+
+    def n_classes(self, split: str) -> int:
+        """Number of classes of ``split``."""
+        return len(self.classes(split))
 
     def verify(self) -> None:
-        """Compare the checksum.
+        """Compare the array's bytes with the checksum; ValueError if they differ."""
+        digest = hashlib.sha256()
+        for start in range(0, len(self.images), 4096):
+            digest.update(self.images[start : start + 4096].tobytes())
+        if digest.hexdigest() != self.checksum:
+            raise ValueError(f"{self.path} is damaged (checksum): delete it, it is built anew")
 
-        Raises:
-            ValueError: the images are not those that were stored.
-        """
-        if _checksum(self.images) != self.checksum:
-            raise ValueError(f"{self.path}: the checksum differs: remove the folder and run again")
 
+def build_store(path: str | Path, classes: Iterable[ClassImages], meta: StoreMeta) -> ClassStore:
+    """Write ``classes`` as the store ``path``, or open it if it is already there.
 
-def build_store(
-    path: Path, source: Callable[[], Iterable[ClassImages]], meta: dict[str, Any]
-) -> ClassStore:
-    """Open the store at ``path``, after building it from ``source`` if it is not there.
+    ``classes`` may be a generator: it is consumed class by class, and not at all if the store
+    exists. A second process that asks for the same store waits for the first one and opens its
+    work. If anything fails, nothing stays behind.
 
-    Classes are written one by one, so memory stays at one class. Processes that come at the same
-    time wait for the one that builds.
+    Args:
+        path: folder of the store; its parent is created.
+        classes: at least one class; all images have one shape.
+        meta: what the images are.
+
+    Raises:
+        ValueError: a class is empty, occurs twice, or its images do not fit the others.
     """
+    path = Path(path).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path.with_name(path.name + ".lock")):
-        if not (path / "store.json").exists():
-            draft = path.with_name(path.name + ".draft")
-            shutil.rmtree(draft, ignore_errors=True)
+    with FileLock(path.parent / f".{path.name}.lock"):
+        try:
+            return ClassStore.open(path)
+        except (FileNotFoundError, ValueError):
             shutil.rmtree(path, ignore_errors=True)
-            draft.mkdir()
-            _write(draft, source(), meta)
-            os.replace(draft, path)
-    return ClassStore.open(path)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        try:
+            _write(scratch, classes, meta)
+            os.replace(scratch, path)
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
+        return ClassStore.open(path)
 
 
-def _write(folder: Path, classes: Iterable[ClassImages], meta: dict[str, Any]) -> None:
-    table: list[ClassInfo] = []
-    shape: tuple[int, ...] = ()
-    with (folder / "raw").open("wb") as file:
-        for entry in classes:
-            offset = table[-1].offset + table[-1].count if table else 0
-            images = np.ascontiguousarray(entry.images, dtype=np.uint8)
-            shape = images.shape[1:]
-            info = ClassInfo(entry.name, entry.group, entry.split, offset, len(images))
-            file.write(images.tobytes())
-            table.append(info)
-    if not table:
-        raise ValueError(f"{meta.get('source', 'the source')} has no classes")
-    total = table[-1].offset + table[-1].count
-    array = np.lib.format.open_memmap(
-        folder / "images.npy", mode="w+", dtype=np.uint8, shape=(total, *shape)
-    )
-    flat = array.reshape(-1)
-    with (folder / "raw").open("rb") as file:
-        position = 0
-        while chunk := file.read(_CHUNK):
-            flat[position : position + len(chunk)] = np.frombuffer(chunk, np.uint8)
-            position += len(chunk)
-    array.flush()
-    (folder / "raw").unlink()
-    text = json.dumps(
-        {"meta": meta, "checksum": _checksum(array), "classes": [asdict(c) for c in table]}
-    )
-    with (folder / "store.json").open("w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
+def _write(folder: Path, classes: Iterable[ClassImages], meta: StoreMeta) -> None:
+    """Write both files of a store and flush them to the disk."""
+    with open(folder / "images.npy", "wb") as file:
+        writer = _Writer(file)
+        for item in classes:
+            writer.add(item)
+        table = writer.finish()
+        _flush(file)
+    if meta.ink_is_one:
+        table["mean"] = table["std"] = None
+    with open(folder / "store.json", "w", encoding="utf-8") as text:
+        json.dump({"version": FORMAT_VERSION, "meta": asdict(meta), **table}, text, indent=1)
+        _flush(text)
 
 
-def _checksum(images: np.ndarray) -> str:
-    digest = hashlib.sha256()
-    rows = max(1, _CHUNK // int(np.prod(images.shape[1:])))
-    for start in range(0, len(images), rows):
-        digest.update(np.ascontiguousarray(images[start : start + rows]).data)
-    return digest.hexdigest()
+def _flush(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock; the operating system frees it if the process dies."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _npy_header(shape: tuple[int, ...]) -> bytes:
+    """The header of a uint8 ``.npy`` file; its length does not depend on ``shape``."""
+    text = repr({"descr": "|u1", "fortran_order": False, "shape": shape})
+    body = text.ljust(_HEADER_BYTES - 11).encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
+
+
+class _Writer:
+    """Appends classes to an open ``.npy`` file and keeps their table, checksum and statistics."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.table: dict[tuple[str, str], ClassInfo] = {}
+        self.shape: tuple[int, ...] = ()
+        self.n_images = 0
+        self.digest = hashlib.sha256()
+        self.moments = np.zeros((3, 1), dtype=np.int64)
+        file.write(bytes(_HEADER_BYTES))
+
+    def add(self, item: ClassImages) -> None:
+        """Append one class."""
+        images = np.ascontiguousarray(item.images)
+        self.shape = self.shape or images.shape[1:]
+        self._check(item, images)
+        info = ClassInfo(item.name, item.group, item.split, self.n_images, len(images))
+        self.table[item.group, item.name] = info
+        self.n_images += len(images)
+        data = images.tobytes()
+        self.digest.update(data)
+        self.file.write(data)
+        if item.split == "train":
+            pixels = np.moveaxis(images, 1, 0).reshape(self.shape[0], -1).astype(np.int64)
+            power_sums = [np.full(len(pixels), pixels.shape[1]), pixels.sum(1), (pixels**2).sum(1)]
+            self.moments = self.moments + np.stack(power_sums)
+
+    def _check(self, item: ClassImages, images: np.ndarray) -> None:
+        label = f"class {item.name!r} of group {item.group!r}"
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.shape:
+            raise ValueError(
+                f"{label}: images are {images.dtype} {images.shape}, expected uint8 "
+                f"(n, C, H, W) with (C, H, W) = {self.shape}"
+            )
+        if not len(images):
+            raise ValueError(f"{label} has no images")
+        if item.split not in SPLITS:
+            raise ValueError(f"{label}: split {item.split!r} is none of {', '.join(SPLITS)}")
+        if (item.group, item.name) in self.table:
+            raise ValueError(f"{label} occurs twice: a class belongs to one split and comes once")
+
+    def finish(self) -> dict[str, Any]:
+        """Write the header; return the table as plain values."""
+        if not self.table:
+            raise ValueError("a class store needs at least one class")
+        self.file.seek(0)
+        self.file.write(_npy_header((self.n_images, *self.shape)))
+        count, total, squares = self.moments / np.array([[1.0], [255.0], [255.0**2]])
+        mean = total / np.maximum(count, 1)
+        variance = squares / np.maximum(count, 1) - mean**2
+        return {
+            "shape": [self.n_images, *self.shape],
+            "checksum": self.digest.hexdigest(),
+            "mean": mean.tolist(),
+            "std": np.sqrt(np.maximum(variance, 1e-12)).tolist(),
+            "classes": [asdict(info) for info in self.table.values()],
+        }

@@ -1,40 +1,54 @@
-"""Sources: each turns files, fonts or a download into a ClassStore.
+"""Where data sets come from: one file each, with one function ``(DataRequest) -> ClassStore``.
 
-A source is ``source(root, cache, options) -> ClassStore``. To add one, write a file with such a function
-here and list it below, or name a function of your own package by its dotted path in ``data.source``.
+To add a data set, write such a function that ends in :func:`~metanas_pl.data.store.build_store`,
+and name it below, or give its dotted path as ``data.source``.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from metanas_pl.data.store import ClassStore
 
 SOURCES = {
-    "folder": "metanas_pl.data.sources.folder.folder",
-    "glyphs": "metanas_pl.data.sources.glyphs.glyphs",
-    "omniglot": "metanas_pl.data.sources.omniglot.omniglot",
+    "folder": "metanas_pl.data.sources.folder.prepare",
+    "glyphs": "metanas_pl.data.sources.glyphs.prepare",
+    "omniglot": "metanas_pl.data.sources.omniglot.prepare",
 }
 
 
-def open_source(
-    name: str, root: str | None, cache: Path, options: Mapping[str, Any]
-) -> ClassStore:
-    """The store of the source called ``name``, built under ``cache`` if it is not there.
+@dataclass(frozen=True)
+class DataRequest:
+    """What a user asks of a source.
 
-    Raises:
-        ValueError: no such source, or the source cannot be built.
+    Attributes:
+        cache_dir: where to build the store (and to keep downloads).
+        root: existing data of the user, if any.
+        image_size: height and width in pixels.
+        channels: 1 (grey) or 3 (colour; grey images are repeated).
+        omniglot_split: ``lake`` or ``vinyals``; other sources pass over it.
     """
-    path = SOURCES.get(name, name)
-    module, _, function = path.rpartition(".")
-    if not module:
-        known = ", ".join(SOURCES)
-        raise ValueError(f"data.source={name} is unknown: choose one of {known}, or a dotted path")
+
+    cache_dir: Path
+    root: Path | None = None
+    image_size: int = 28
+    channels: int = 1
+    omniglot_split: str = "lake"
+
+
+def prepare_source(name: str, request: DataRequest) -> ClassStore:
+    """Build or open the store of data set ``name``: a key of ``SOURCES`` or a dotted path."""
+    module_name, _, function = SOURCES.get(name, name).rpartition(".")
     try:
-        source = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"data.source={name} cannot be imported: {error}") from None
-    return source(root, cache, options)
+        prepare = getattr(importlib.import_module(module_name), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        if name in SOURCES:
+            raise
+        raise ValueError(
+            f"data.source={name!r} is unknown: choose one of {', '.join(SOURCES)}, or the dotted "
+            "path of a function that takes a DataRequest and returns a ClassStore"
+        ) from error
+    store: ClassStore = prepare(request)
+    return store

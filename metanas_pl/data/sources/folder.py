@@ -1,0 +1,123 @@
+"""Your own images: ``root/<split>/<class>/*`` or ``root/<class>/*``, in any format of Pillow."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from metanas_pl.data.sources import DataRequest
+from metanas_pl.data.sources.progress import track
+from metanas_pl.data.store import SPLITS, ClassImages, ClassStore, StoreMeta, build_store
+
+SPLIT_SEED = 0
+"""Decides the classes of a split. Not the seed of a run: all runs share one test set."""
+
+LAYOUT = "<root>/<class>/<images> or <root>/{train,val,test}/<class>/<images>"
+
+
+def prepare(request: DataRequest) -> ClassStore:
+    """Convert a folder of images into a store below ``request.cache_dir``, or open it.
+
+    Images are cut to a centred square, scaled to ``image_size`` and turned grey or colour by
+    ``channels``. A folder whose files change (name, size or time) gets a new store.
+
+    Raises:
+        ValueError: the folder has another layout, or files in it are no images (all are named).
+    """
+    root = request.root
+    if root is None or not root.is_dir():
+        raise ValueError(f"data.root={root} must be an existing folder: {LAYOUT}")
+    splits = find_classes(root)
+    size, channels = request.image_size, request.channels
+    key = f"folder-{root.name}-{_fingerprint(root, splits)}-{size}x{size}x{channels}"
+    meta = StoreMeta(name=f"folder {root.name}", source=str(root.absolute()), licence="unknown")
+    return build_store(request.cache_dir / key, _classes(splits, size, channels), meta)
+
+
+def find_classes(root: Path) -> dict[Path, str]:
+    """The split of every class folder below ``root``.
+
+    Without split folders, 60 % of the classes are for training, 20 % each for validation and
+    test, by a fixed permutation.
+    """
+    if any((root / split).is_dir() for split in SPLITS):
+        absent = [split for split in SPLITS if not _folders(root / split)]
+        if absent:
+            raise ValueError(f"data.root={root} has no classes in {', '.join(absent)}: {LAYOUT}")
+        classes = {folder: split for split in SPLITS for folder in _folders(root / split)}
+    else:
+        classes = _split_by_class(root)
+    empty = [str(folder.relative_to(root)) for folder in classes if not _images(folder)]
+    if empty:
+        raise ValueError(f"data.root={root} has classes without files: {', '.join(empty)}")
+    return classes
+
+
+def _split_by_class(root: Path) -> dict[Path, str]:
+    folders = _folders(root)
+    n = len(folders)
+    if n < len(SPLITS):
+        raise ValueError(
+            f"data.root={root} has {n} class folders; training, validation and test need at "
+            f"least one each: {LAYOUT}"
+        )
+    n_held_out = max(1, round(0.2 * n))
+    names = ["val"] * n_held_out + ["test"] * n_held_out + ["train"] * (n - 2 * n_held_out)
+    order = np.random.Generator(np.random.Philox(SPLIT_SEED)).permutation(n)
+    chosen = {folders[k]: name for k, name in zip(order, names, strict=True)}
+    return {folder: chosen[folder] for folder in folders}
+
+
+def _visible(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [entry for entry in _visible(folder) if entry.is_dir()]
+
+
+def _images(folder: Path) -> list[Path]:
+    return [entry for entry in _visible(folder) if entry.is_file()]
+
+
+def _fingerprint(root: Path, splits: dict[Path, str]) -> str:
+    digest = hashlib.sha256(str(root.absolute()).encode())
+    for folder, split in splits.items():
+        for file in _images(folder):
+            status = file.stat()
+            entry = (split, str(file.relative_to(root)), status.st_size, status.st_mtime_ns)
+            digest.update(repr(entry).encode())
+    return digest.hexdigest()[:12]
+
+
+def _classes(splits: dict[Path, str], size: int, channels: int) -> Iterator[ClassImages]:
+    unreadable: list[str] = []
+    for folder, split in track(splits.items(), "Reading images (once)"):
+        images = []
+        for file in _images(folder):
+            try:
+                images.append(_read(file, size, channels))
+            except (OSError, SyntaxError, ValueError):
+                unreadable.append(str(file))
+        if not unreadable:  # otherwise only look for further unreadable files
+            yield ClassImages(folder.name, "", split, np.stack(images))
+    if unreadable:
+        raise ValueError(
+            f"{len(unreadable)} files are no readable images, remove or repair them: "
+            + ", ".join(unreadable)
+        )
+
+
+def _read(file: Path, size: int, channels: int) -> np.ndarray:
+    """One image as ``(channels, size, size)`` uint8."""
+    from PIL import Image, ImageOps
+
+    with Image.open(file) as opened:
+        image = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
+    square = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    return np.asarray(square).reshape(size, size, channels).transpose(2, 0, 1)
