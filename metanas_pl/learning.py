@@ -138,7 +138,11 @@ class EpisodeLearner:
         return lambda theta, states=None: adapt(loss, theta, task.support, learner, states)
 
     def task_learner(
-        self, steps: int, arch_steps: int | None, temps: Sequence[float], adapts_weights: bool = True
+        self,
+        steps: int,
+        arch_steps: int | None,
+        temps: Sequence[float],
+        adapts_weights: bool = True,
     ) -> TaskLearner:
         """The inner loop with the configured optimizers."""
         inner = self.meta.inner
@@ -278,7 +282,10 @@ class EpisodeLearner:
             pruned = logits(adapted.weights, self.space.prune(mixing))
             before = logits(origin.weights, mixing_before)
             return Evaluation(
-                *(episode_accuracy(z, task.query_y) for z in (relaxed, transductive, pruned, before)),
+                *(
+                    episode_accuracy(z, task.query_y)
+                    for z in (relaxed, transductive, pruned, before)
+                ),
                 F.cross_entropy(relaxed, task.query_y),
                 mixing,
                 adapted.losses,

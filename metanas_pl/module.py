@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -118,6 +119,7 @@ class MetaNASModule(pl.LightningModule):
         self.alphas = nn.ParameterDict(self.space.alphas())
         for name, alpha in self.alphas.items():
             self.register_buffer(f"alive_{name}", torch.ones_like(alpha, dtype=torch.bool))
+        self.register_load_state_dict_post_hook(lambda module, _: module._restrict_space())
         self.learner = EpisodeLearner(self.space, self.nas, self.meta)
         self.carried_states: Any = None
         self.metrics = nn.ModuleDict(
@@ -144,6 +146,10 @@ class MetaNASModule(pl.LightningModule):
         """Mixing weights of the meta-architecture, at t_min unless told otherwise."""
         at = self.nas.t_min if temperature is None else temperature
         return self.learner.relaxation(self.theta().alphas, at, self.mask())
+
+    def _restrict_space(self) -> None:
+        if len(self.alphas):
+            self.space.restrict(self.mask())
 
     def genotype(self) -> Genotype | None:
         """The meta-genotype: hard pruning of the meta-alphas. None for a space without cells."""
@@ -193,6 +199,7 @@ class MetaNASModule(pl.LightningModule):
                 largest = weight == weight.amax(-1, keepdim=True)
                 alive = getattr(self, f"alive_{name}")
                 alive &= (weight >= self.nas.meta_prune_threshold) | largest
+        self._restrict_space()
 
     def configure_optimizers(self) -> Any:
         """One optimizer with a group for weights and one for alphas, each with its schedule."""
@@ -223,8 +230,11 @@ class MetaNASModule(pl.LightningModule):
     # -- evaluation ---------------------------------------------------------------------------
 
     def _evaluate(self, batch: Any, stage: str) -> Evaluation:
+        plan = self.evaluation
+        if stage == "val" and self.warm_up:  # alphas that nobody trained yet must not adapt
+            plan = replace(plan, arch_steps=0)
         result = self.learner.evaluate(
-            self.theta(), batch, seed=self.seed, mask=self.mask(), plan=self.evaluation
+            self.theta(), batch, seed=self.seed, mask=self.mask(), plan=plan
         )
         values = {key: getattr(result, field) for key, field in ACCURACIES.items()}
         for name, value in {**values, "loss": result.loss}.items():

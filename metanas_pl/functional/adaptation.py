@@ -129,7 +129,9 @@ def adapt(
     for step, temperature in enumerate(learner.temperatures):
         train, arch = support.train(step), support.arch(step)
 
-        def train_loss(w: Params, a: Alphas, batch: Batch = train, t: float = temperature) -> Tensor:
+        def train_loss(
+            w: Params, a: Alphas, batch: Batch = train, t: float = temperature
+        ) -> Tensor:
             return loss(w, a, batch, t)
 
         def arch_loss(w: Params, a: Alphas, batch: Batch = arch, t: float = temperature) -> Tensor:

@@ -19,7 +19,9 @@ def episode_generator(seed: int, index: int) -> torch.Generator:
     return torch.Generator().manual_seed(mixed)
 
 
-def minibatches(size: int, batch_size: int | None, steps: int, generator: torch.Generator) -> Tensor:
+def minibatches(
+    size: int, batch_size: int | None, steps: int, generator: torch.Generator
+) -> Tensor:
     """Rows of the minibatch of each step, ``(steps, B)``: shuffled passes over ``size`` samples.
 
     ``batch_size`` None, or not below ``size``, gives the full set in order at each step.

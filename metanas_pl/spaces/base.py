@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from metanas_pl.functional.relaxation import Alphas, Mixing
+from metanas_pl.functional.relaxation import Alphas, Mask, Mixing
 from metanas_pl.spaces.genotype import Genotype
 from metanas_pl.spaces.primitives import ConvNorm, FactorizedReduce, conv
 
@@ -56,6 +56,10 @@ class SearchSpace(nn.Module, ABC):
     def reachable_parameters(self, mixing: Mixing) -> int:
         """Number of weights that an input still reaches when zero mixing weights are left out."""
         return sum(p.numel() for p in self.parameters())
+
+    def restrict(self, mask: Mask) -> None:
+        """Do not compute what ``mask`` (meta-pruning) has switched off for good: its weight is 0."""
+        return None
 
     def drop_path_shape(self) -> tuple[int, int, int] | None:
         """``(cells, edges, O)`` of the drop-path factors; None where drop path has no place."""

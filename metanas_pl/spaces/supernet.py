@@ -13,7 +13,7 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from metanas_pl.functional.relaxation import Alphas, Mixing, is_member
+from metanas_pl.functional.relaxation import Alphas, Mask, Mixing, is_member
 from metanas_pl.spaces.base import CellNetwork
 from metanas_pl.spaces.genotype import Gene, Genotype
 from metanas_pl.spaces.primitives import PRIMITIVES, Identity, make_primitive
@@ -65,6 +65,7 @@ class MixedCell(nn.Module):
             )
             for i in range(n_nodes)
         )
+        self.alive = [[[True] * len(primitives)] * (i + 2) for i in range(n_nodes)]
 
     def forward(
         self, s0: Tensor, s1: Tensor, mixing: Mixing, reference: int | None, noise: Tensor | None
@@ -78,6 +79,8 @@ class MixedCell(nn.Module):
             terms = []
             for j, edge in enumerate(edges):  # type: ignore[arg-type]
                 for o, primitive in enumerate(edge):
+                    if not self.alive[i][j][o]:
+                        continue
                     term = factors[j, o] * primitive(states[j], reference)
                     if noise is not None and not isinstance(primitive, Identity):
                         term = term * noise[first_edge + j, o].view(-1, 1, 1, 1)
@@ -132,6 +135,11 @@ class Supernet(CellNetwork):
                 if self.pair_inputs:
                     shapes[f"{cell}_pair_{i}"] = (len(input_pairs(i + 2)),)
         return {name: 1e-3 * torch.randn(shape) for name, shape in shapes.items()}
+
+    def restrict(self, mask: Mask) -> None:
+        """Leave primitives that meta-pruning switched off out of every cell."""
+        for cell in self.cells:
+            cell.alive = [mask[f"{cell.kind}_{i}"].tolist() for i in range(self.n_nodes)]
 
     def drop_path_shape(self) -> tuple[int, int, int]:
         """``(cells, edges, O)``."""

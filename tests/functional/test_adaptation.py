@@ -63,9 +63,7 @@ def test_adapt_equals_a_plain_loop_with_torch_optim(pair_inputs: bool) -> None:
 
     alphas = {k: torch.nn.Parameter(a.clone()) for k, a in theta.alphas.items()}
     w_optimizer = torch.optim.Adam(net.parameters(), lr=0.01, betas=(0.0, 0.999))
-    a_optimizer = torch.optim.Adam(
-        alphas.values(), lr=0.02, betas=(0.0, 0.999), weight_decay=1e-3
-    )
+    a_optimizer = torch.optim.Adam(alphas.values(), lr=0.02, betas=(0.0, 0.999), weight_decay=1e-3)
     for step, temperature in enumerate(schedule):
         if step < 3:
             rows = support.arch_index[step]

@@ -16,7 +16,10 @@ def quadratic() -> tuple[Theta, Task]:
 
     def adapt(start: Theta) -> Adapted:
         return Adapted(
-            {"w": 0.5 * start.weights["w"] + 1}, {"a": 0.2 * start.alphas["a"]}, ((), ()), torch.ones(1)
+            {"w": 0.5 * start.weights["w"] + 1},
+            {"a": 0.2 * start.alphas["a"]},
+            ((), ()),
+            torch.ones(1),
         )
 
     def query_loss(w: dict[str, Tensor], a: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

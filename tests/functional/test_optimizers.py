@@ -41,9 +41,7 @@ def test_sgd_equals_torch() -> None:
     params = {"w": start}
     for gradient in gradients:
         params, _ = sgd(0.1, 0.01).update({"w": gradient}, (), params)
-    expected = run_torch(
-        lambda p: torch.optim.SGD(p, lr=0.1, weight_decay=0.01), gradients, start
-    )
+    expected = run_torch(lambda p: torch.optim.SGD(p, lr=0.1, weight_decay=0.01), gradients, start)
     torch.testing.assert_close(params["w"], expected)
 
 

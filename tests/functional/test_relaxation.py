@@ -77,5 +77,7 @@ def test_low_temperature_makes_pruning_free() -> None:
 
 
 def test_entropy_of_uniform_is_one_and_single_choices_do_not_count() -> None:
-    assert float(entropy({"a": torch.full((3, 7), 1 / 7), "b": torch.ones(1)})) == pytest.approx(1.0)
+    assert float(entropy({"a": torch.full((3, 7), 1 / 7), "b": torch.ones(1)})) == pytest.approx(
+        1.0
+    )
     assert float(entropy({})) == 0.0

@@ -35,9 +35,7 @@ def test_pair_inputs_equal_the_sum_over_pairs(n_inputs: int) -> None:
     pairs = list(combinations(range(n_inputs), 2))
     beta = torch.rand(len(pairs), dtype=torch.float64)
     mixed = (weight * edges).sum(1)
-    expected = sum(
-        float(b) * (mixed[k] + mixed[j]) for b, (k, j) in zip(beta, pairs, strict=True)
-    )
+    expected = sum(float(b) * (mixed[k] + mixed[j]) for b, (k, j) in zip(beta, pairs, strict=True))
     actual = (edge_coefficients(weight, beta) * edges).sum()
     torch.testing.assert_close(float(actual), float(expected))
 
@@ -83,7 +81,9 @@ def test_pruned_supernet_equals_the_derived_network(pair_inputs: bool) -> None:
     expected = torch.func.functional_call(derived, copy, (x, {}))
     torch.testing.assert_close(net(x, mixing), expected, rtol=1e-5, atol=1e-5)
     skeleton = net.reachable_parameters(mixing)
-    affine = sum(p.numel() for n, p in derived.named_parameters() if "norm" in n and "stem" not in n)
+    affine = sum(
+        p.numel() for n, p in derived.named_parameters() if "norm" in n and "stem" not in n
+    )
     assert skeleton == sum(p.numel() for p in derived.parameters()) - affine
 
 
@@ -132,3 +132,23 @@ def test_stated_drop_path_shape_fits() -> None:
     context = Context(drop_path=torch.ones(*shape, 2))
     x, mixing = torch.randn(2, 1, 12, 12), softmax(net.alphas())
     torch.testing.assert_close(net(x, mixing, context), net(x, mixing))
+
+
+def test_restriction_leaves_out_exactly_what_has_no_weight() -> None:
+    net = small()
+    mask = {k: torch.rand_like(a) > 0.5 for k, a in net.alphas().items() if "pair" not in k}
+    for alive in mask.values():
+        alive[:, 0] = True
+    mixing = softmax(net.alphas(), 1.0, mask)
+    x = torch.randn(3, 1, 12, 12)
+    before = net(x, mixing)
+    calls: list[int] = []
+    for cell in net.cells:
+        for index, primitive in enumerate(cell.nodes[0][0]):
+            primitive.register_forward_hook(lambda *_, index=index: calls.append(index))
+    net.restrict(mask)
+    torch.testing.assert_close(net(x, mixing), before)
+    normal, reduce = (
+        mask[f"{kind}_0"][0].nonzero().flatten().tolist() for kind in ("normal", "reduce")
+    )
+    assert calls == normal + reduce + normal

@@ -1,0 +1,208 @@
+"""The LightningModule: injected gradients, schedules, warm-up, meta-pruning, evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from metanas_pl.conf import EvaluationConfig, OuterConfig
+from metanas_pl.module import InjectGradient, learning_rate_factor
+from tests.conftest import RandomEpisode, make_module, random_episode
+
+
+class Episodes(torch.utils.data.Dataset[RandomEpisode]):
+    """Meta-batches of random episodes."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> RandomEpisode:
+        return random_episode(seed=index)
+
+
+def loader() -> DataLoader[RandomEpisode]:
+    return DataLoader(Episodes(), batch_size=None)
+
+
+def trainer(**options: Any) -> pl.Trainer:
+    return pl.Trainer(
+        **{
+            "accelerator": "cpu",
+            "devices": 1,
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "max_epochs": 1,
+            "num_sanity_val_steps": 0,
+            **options,
+        }
+    )
+
+
+@pytest.fixture(autouse=True)
+def _no_worker_advice(recwarn: Any) -> None:
+    import warnings
+
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+
+
+def test_injected_gradient_reaches_every_parameter_and_scales_with_the_loss() -> None:
+    """Fault 3 of earlier implementations: gradients that are None and an update that does nothing."""
+    module, episode = make_module(), random_episode()
+    result, _ = module.learner.meta_gradient(module.theta(), episode, seed=0, mask=module.mask())
+    params = list(module.space.parameters())
+    grads = list(result.gradient.weights.values())
+    loss = InjectGradient.apply(result.loss, len(params), *params, *grads)
+    (loss * 0.5).backward()
+    for parameter, gradient in zip(params, grads, strict=True):
+        torch.testing.assert_close(parameter.grad, 0.5 * gradient)
+
+
+@pytest.mark.parametrize("rule", ["reptile", "fomaml"])
+def test_an_outer_step_moves_everything_but_the_empty_head(rule: str) -> None:
+    inner = {"steps": 2, "alpha_weight_decay": 0.0}
+    module = make_module(rule, nas={"threshold": 0.0}, meta={"inner": inner})
+    before = {k: p.clone() for k, p in module.named_parameters()}
+    trainer(max_steps=1).fit(module, loader())
+    for name, parameter in module.named_parameters():
+        moved = not torch.equal(before[name], parameter)
+        single_pair = name.endswith("pair_0")  # a softmax over one option has no gradient
+        assert moved == ("head" not in name and not single_pair), name
+
+
+def test_reptile_with_sgd_at_rate_one_lands_on_the_mean_adapted_point() -> None:
+    module, episode = make_module(meta={"outer": {"weight_lr": 1.0, "alpha_lr": 0.6}}), None
+    episode = random_episode(seed=0)
+    theta = module.theta()
+    theta = type(theta)(*({k: v.clone() for k, v in part.items()} for part in theta))
+    result, _ = module.learner.meta_gradient(theta, episode, seed=0, mask=module.mask())
+    trainer(max_steps=1).fit(module, loader())
+    after = module.theta()
+    for name, weight in theta.weights.items():
+        expected = weight - result.gradient.weights[name]
+        torch.testing.assert_close(after.weights[name], expected, rtol=1e-5, atol=1e-6)
+    for name, alpha in theta.alphas.items():
+        expected = alpha - 0.6 * result.gradient.alphas[name]
+        torch.testing.assert_close(after.alphas[name], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_warm_up_moves_weights_only_then_alphas() -> None:
+    module = make_module(meta={"outer": {"warm_up_steps": 2}})
+    start = {k: a.clone() for k, a in module.alphas.items()}
+    trainer(max_steps=2).fit(module, loader())
+    assert all(torch.equal(start[k], a) for k, a in module.alphas.items())
+    assert all(a.grad is not None for a in module.alphas.values())
+    trainer(max_steps=4).fit(module, loader())  # a new trainer counts from zero again
+    assert any(not torch.equal(start[k], a) for k, a in module.alphas.items())
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+def test_outer_schedule(schedule: str) -> None:
+    outer = OuterConfig(schedule=schedule)
+    factors = [learning_rate_factor(outer, s, 10) for s in range(11)]
+    assert factors[0] == 1.0
+    assert factors[-1] == pytest.approx(1.0 if schedule == "constant" else 0.0)
+    assert learning_rate_factor(outer, 3, -1) == 1.0
+
+
+def test_meta_pruning_is_for_good_and_keeps_one_primitive_of_an_edge() -> None:
+    module = make_module(nas={"t_min": 0.01, "meta_prune_threshold": 0.9})
+    with torch.no_grad():
+        for alpha in module.alphas.values():
+            alpha.copy_(torch.randn_like(alpha))
+    module.meta_prune()
+    for name, mask in module.mask().items():
+        assert mask.all() if "pair" in name else (mask.sum(-1) == 1).all()
+    with torch.no_grad():
+        for name, alpha in module.alphas.items():
+            alpha[~module.mask()[name]] = 50.0
+    for name, weight in module.mixing().items():
+        assert (weight[~module.mask()[name]] == 0).all()
+
+    copy = make_module(nas={"t_min": 0.01, "meta_prune_threshold": 0.9})
+    copy.load_state_dict(module.state_dict())
+    assert copy.space.cells[0].alive == module.space.cells[0].alive
+    assert not all(copy.space.cells[0].alive[0][0])
+
+
+def test_evaluation_modes() -> None:
+    module, episode = make_module(), random_episode(tasks=4, queries=5)
+
+    def evaluate(**plan: Any) -> Any:
+        return module.learner.evaluate(
+            module.theta(), episode, seed=0, mask=module.mask(), plan=EvaluationConfig(**plan)
+        )
+
+    nothing = evaluate(adapt="nothing")
+    torch.testing.assert_close(nothing.accuracy, nothing.before)
+    start = module.learner.mixing(module.theta().alphas, 0.1, module.mask(), 0.05)
+    for plan, moves in (({"adapt": "weights"}, False), ({"adapt": "alphas"}, True)):
+        result = evaluate(**plan)
+        same = all(
+            torch.allclose(result.mixing[k], w.expand_as(result.mixing[k]))
+            for k, w in start.items()
+        )
+        assert same != moves
+    both = evaluate()
+    assert both.inner_losses.shape == (4, 3)
+    assert (both.inner_losses[:, -1] < both.inner_losses[:, 0]).all()
+
+
+def test_evaluation_of_an_episode_does_not_depend_on_its_neighbours_or_on_theta_after_it() -> None:
+    module, episode = make_module(), random_episode(tasks=4, queries=5)
+    plan = EvaluationConfig()
+    args = {"seed": 0, "mask": module.mask(), "plan": plan}
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    together = module.learner.evaluate(module.theta(), episode, **args)
+    for t in range(4):
+        alone = RandomEpisode(*(part[t : t + 1] for part in episode))
+        single = module.learner.evaluate(module.theta(), alone, **args)
+        torch.testing.assert_close(single.loss[0], together.loss[t], rtol=1e-4, atol=1e-5)
+    assert all(torch.equal(before[k], v) for k, v in module.state_dict().items())
+
+
+def test_other_ways_need_an_empty_head() -> None:
+    episode = random_episode(ways=4)
+    args: dict[str, Any] = {"seed": 0, "plan": EvaluationConfig()}
+    zero = make_module()
+    assert (
+        zero.learner.evaluate(zero.theta(), episode, mask=zero.mask(), **args)
+        .accuracy.isfinite()
+        .all()
+    )
+    learned = make_module(meta={"head": "learned"})
+    with pytest.raises(ValueError, match="data.n_ways=4, but the meta-learned head has 3 ways"):
+        learned.learner.evaluate(learned.theta(), episode, mask=learned.mask(), **args)
+
+
+def test_carried_states_pass_from_task_to_task() -> None:
+    module = make_module(meta={"inner": {"state": "carried", "steps": 2}})
+    episode = random_episode(tasks=3)
+    _, states = module.learner.meta_gradient(module.theta(), episode, seed=0, mask=module.mask())
+    assert float(states[0].count) == 6
+    module.carried_states = states
+    checkpoint: dict[str, Any] = {}
+    module.on_save_checkpoint(checkpoint)
+    other = make_module(meta={"inner": {"state": "carried", "steps": 2}})
+    other.on_load_checkpoint(checkpoint)
+    torch.testing.assert_close(other.carried_states[0].second, states[0].second)
+
+
+def test_bare_test_in_inference_mode() -> None:
+    module = make_module()
+    metrics = trainer(inference_mode=True).test(module, loader(), verbose=False)[0]
+    rows = module.gathered_test_rows()
+    mean = sum(row["accuracy"] for row in rows) / len(rows)
+    assert metrics["test/accuracy"] == pytest.approx(mean)
+    assert all(row["parameters"] > 0 and row["genotype"] for row in rows)
+
+
+def test_unknown_function_names_its_key() -> None:
+    with pytest.raises(ValueError, match="meta.meta_gradient=no.such.function cannot be imported"):
+        make_module(meta={"meta_gradient": "no.such.function"})
