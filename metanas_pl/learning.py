@@ -232,7 +232,7 @@ class EpisodeLearner:
             return self.meta_learner(origin, Task(lambda t: run(t, states), query_loss))
 
         if inner.state == "carried":
-            results = []
+            results: list[Any] = []
             for t in range(tasks.query_y.shape[0]):
                 results.append(of_task(_task(tasks, t), states))
                 states = results[-1].adapted.states
@@ -240,8 +240,9 @@ class EpisodeLearner:
         else:
             per_task = map_tasks(of_task, tasks, self.backend, self.meta.chunk_size)
         parts = per_task.gradient, per_task.loss, per_task.accuracy
-        mean = MetaGradient(*pytree.tree_map(lambda leaf: leaf.mean(0), parts), adapted=None)
-        return mean._replace(gradient=self._of_theta(mean.gradient, theta, warm_up)), states
+        gradient, loss, accuracy = pytree.tree_map(lambda leaf: leaf.mean(0), parts)
+        gradient = self._of_theta(gradient, theta, warm_up)
+        return MetaGradient(gradient, loss, accuracy, adapted=None), states
 
     def _of_theta(self, gradient: Theta, theta: Theta, warm_up: bool) -> Theta:
         """Zero the gradient of what is not meta-learned now."""
@@ -281,11 +282,14 @@ class EpisodeLearner:
             transductive = logits(adapted.weights, mixing, "transductive")
             pruned = logits(adapted.weights, self.space.prune(mixing))
             before = logits(origin.weights, mixing_before)
+            def accuracy(z: Tensor) -> Tensor:
+                return episode_accuracy(z, task.query_y)
+
             return Evaluation(
-                *(
-                    episode_accuracy(z, task.query_y)
-                    for z in (relaxed, transductive, pruned, before)
-                ),
+                accuracy(relaxed),
+                accuracy(transductive),
+                accuracy(pruned),
+                accuracy(before),
                 F.cross_entropy(relaxed, task.query_y),
                 mixing,
                 adapted.losses,

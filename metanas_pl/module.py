@@ -24,7 +24,7 @@ from metanas_pl.conf import (
 from metanas_pl.functional.adaptation import Theta
 from metanas_pl.functional.optimizers import AdamState
 from metanas_pl.functional.relaxation import Mask, Mixing, entropy
-from metanas_pl.learning import Evaluation, EpisodeLearner, resolve
+from metanas_pl.learning import EpisodeLearner, Evaluation, resolve
 from metanas_pl.metrics import EpisodeMean, pixel_nearest_neighbour
 from metanas_pl.spaces.base import SearchSpace
 from metanas_pl.spaces.genotype import Genotype
@@ -186,10 +186,11 @@ class MetaNASModule(pl.LightningModule):
         grads = [*(weights[k] for k in theta.weights), *(alphas[k] for k in theta.alphas)]
         return InjectGradient.apply(result.loss, len(params), *params, *grads)
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Meta-pruning at its interval."""
-        interval = self.nas.meta_prune_interval
-        if interval and not self.warm_up and self.global_step % interval == 0:
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Meta-pruning at its interval, as part of the step: checkpoints come after it."""
+        super().optimizer_step(*args, **kwargs)
+        interval, done = self.nas.meta_prune_interval, self.global_step + 1
+        if interval and done >= self.meta.outer.warm_up_steps and done % interval == 0:
             self.meta_prune()
 
     def meta_prune(self) -> None:
@@ -239,6 +240,7 @@ class MetaNASModule(pl.LightningModule):
         values = {key: getattr(result, field) for key, field in ACCURACIES.items()}
         for name, value in {**values, "loss": result.loss}.items():
             metric = self.metrics[f"{stage}_{name}"]
+            assert isinstance(metric, EpisodeMean)
             metric.update(value)
             self.log(f"{stage}/{name}", metric, on_epoch=True, on_step=False)
         return result

@@ -171,5 +171,3 @@ def check_trajectory(case: dict[str, Any]) -> None:
     for name, alpha in theta.alphas.items():
         step = torch.stack([g.alphas[name] for g in gradients]).mean(0)
         close(alpha - case["meta"]["a_lr"] * step, after.alphas[name], 1e-5)
-
-

@@ -185,7 +185,7 @@ def test_carried_states_pass_from_task_to_task() -> None:
     module = make_module(meta={"inner": {"state": "carried", "steps": 2}})
     episode = random_episode(tasks=3)
     _, states = module.learner.meta_gradient(module.theta(), episode, seed=0, mask=module.mask())
-    assert float(states[0].count) == 6
+    assert float(states[0].step) == 6
     module.carried_states = states
     checkpoint: dict[str, Any] = {}
     module.on_save_checkpoint(checkpoint)

@@ -37,11 +37,7 @@ def minibatches(
     return rows[: steps * batch_size].view(steps, batch_size)
 
 
-def drop_path(
-    shape: tuple[int, ...], probability: float, generator: torch.Generator
-) -> Tensor | None:
+def drop_path(shape: tuple[int, ...], probability: float, generator: torch.Generator) -> Tensor:
     """Drop-path factors: 0 with ``probability``, else 1 / (1 - probability) (Larsson et al. 2017)."""
-    if probability <= 0:
-        return None
     kept = torch.rand(shape, generator=generator) >= probability
     return kept.float() / (1 - probability)

@@ -33,7 +33,7 @@ class AdamState(NamedTuple):
 
     first: Params
     second: Params
-    count: Tensor
+    step: Tensor
 
 
 def sgd(lr: Rate, weight_decay: float = 0.0) -> InnerOptimizer:
@@ -81,15 +81,15 @@ def adam(
 
     def update(grads: Params, state: AdamState, params: Params) -> tuple[Params, AdamState]:
         grads = _decayed(grads, params, weight_decay)
-        count = state.count + 1
+        step = state.step + 1
         first = {k: beta1 * state.first[k] + (1 - beta1) * g for k, g in grads.items()}
         second = {k: beta2 * state.second[k] + (1 - beta2) * g * g for k, g in grads.items()}
-        scale1, scale2 = 1 - beta1**count, 1 - beta2**count
+        scale1, scale2 = 1 - beta1**step, 1 - beta2**step
         moved = {
             k: p - rate(k) * (first[k] / scale1) / (_safe_sqrt(second[k] / scale2) + eps)
             for k, p in params.items()
         }
-        return moved, AdamState(first, second, count)
+        return moved, AdamState(first, second, step)
 
     return InnerOptimizer(init, update)
 

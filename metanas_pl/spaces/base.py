@@ -127,8 +127,8 @@ class CellNetwork(SearchSpace):
     def features(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
         """Features ``(B, F)``, the pooled output of the last cell."""
         s0 = s1 = self.stem(x, context.reference)
-        for index, (preprocess, cell) in enumerate(zip(self.preprocess, self.cells, strict=True)):
-            left, right = preprocess  # type: ignore[misc]
+        for index, cell in enumerate(self.cells):
+            left, right = self.preprocess[index].children()
             noise = None if context.drop_path is None else context.drop_path[index]
             x0, x1 = left(s0, context.reference), right(s1, context.reference)
             s0, s1 = s1, cell(x0, x1, mixing, context.reference, noise)

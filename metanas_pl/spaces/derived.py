@@ -41,7 +41,7 @@ class DerivedCell(nn.Module):
         states, edge = [s0, s1], 0
         for node, sources in zip(self.nodes, self.inputs, strict=True):
             terms = []
-            for primitive, source in zip(node, sources, strict=True):  # type: ignore[arg-type]
+            for primitive, source in zip(node.children(), sources, strict=True):
                 term = primitive(states[source], reference)
                 if noise is not None and not isinstance(primitive, Identity):
                     term = term * noise[edge, 0].view(-1, 1, 1, 1)

@@ -113,7 +113,7 @@ def conv(
 ) -> nn.Conv2d:
     """A convolution without bias, padded so that stride 1 keeps the size (odd kernels)."""
     sides = (kernel, kernel) if isinstance(kernel, int) else kernel
-    padding = tuple(dilation * (side - 1) // 2 for side in sides)
+    padding = (dilation * (sides[0] - 1) // 2, dilation * (sides[1] - 1) // 2)
     return nn.Conv2d(
         c_in,
         c_out,

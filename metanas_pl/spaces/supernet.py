@@ -77,8 +77,8 @@ class MixedCell(nn.Module):
                 mixing[f"{self.kind}_{i}"], mixing.get(f"{self.kind}_pair_{i}")
             )
             terms = []
-            for j, edge in enumerate(edges):  # type: ignore[arg-type]
-                for o, primitive in enumerate(edge):
+            for j, edge in enumerate(edges.children()):
+                for o, primitive in enumerate(edge.children()):
                     if not self.alive[i][j][o]:
                         continue
                     term = factors[j, o] * primitive(states[j], reference)
@@ -86,7 +86,7 @@ class MixedCell(nn.Module):
                         term = term * noise[first_edge + j, o].view(-1, 1, 1, 1)
                     terms.append(term)
             states.append(sum(terms[1:], terms[0]))
-            first_edge += len(edges)  # type: ignore[arg-type]
+            first_edge += i + 2
         return torch.cat(states[2:], dim=1)
 
 
@@ -139,6 +139,7 @@ class Supernet(CellNetwork):
     def restrict(self, mask: Mask) -> None:
         """Leave primitives that meta-pruning switched off out of every cell."""
         for cell in self.cells:
+            assert isinstance(cell, MixedCell)
             cell.alive = [mask[f"{cell.kind}_{i}"].tolist() for i in range(self.n_nodes)]
 
     def drop_path_shape(self) -> tuple[int, int, int]:

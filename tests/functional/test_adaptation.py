@@ -138,5 +138,5 @@ def test_carried_states_differ_from_fresh_ones() -> None:
     support = make_support(2)
     first = adapt(make_loss(net), theta, support, learner)
     carried = adapt(make_loss(net), theta, support, learner, first.states)
-    assert float(carried.states[0].count) == 4
+    assert float(carried.states[0].step) == 4
     assert any(not torch.equal(carried.weights[k], first.weights[k]) for k in first.weights)
