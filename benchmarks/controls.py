@@ -61,7 +61,9 @@ def typed(values: dict[str, Any]) -> Config:
         "meta": MetaConfig,
         "evaluation": EvaluationConfig,
     }
-    return Config(**{k: from_plain(schemas[k], v) if k in schemas else v for k, v in values.items()})
+    return Config(
+        **{k: from_plain(schemas[k], v) if k in schemas else v for k, v in values.items()}
+    )
 
 
 def control(folder: Path, name: str, seconds: float, space: Any) -> Path:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from hydra.utils import instantiate
-from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.loggers import CSVLogger, WandbLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from metanas_pl.conf import Config
 from metanas_pl.data import EpisodeDataModule
 from metanas_pl.module import MetaNASModule
+
+# Lightning's warnings that are no news to a user of this tool.
+NOT_FOR_USERS = (
+    ".*does not have many workers.*",  # episodes are cheap: data.num_workers is chosen on purpose
+    ".*exists and is not empty.*",  # a run folder may be used again, to resume
+    ".*is smaller than the logging interval.*",  # log_every_n_steps counts through all epochs
+    r".*isinstance\(treespec, LeafSpec\).*",  # Lightning's own use of torch
+)
 
 
 def make_datamodule(config: Config) -> EpisodeDataModule:
@@ -35,16 +46,24 @@ def make_module(config: Config) -> MetaNASModule:
     )
 
 
-def make_trainer(config: Config, run_dir: Path) -> pl.Trainer:
-    """Lightning's Trainer with ``metrics.csv``, the chosen logger and the callbacks."""
-    # The tool chooses its loader workers on purpose, and a run folder may be used again to resume.
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+@contextmanager
+def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
+    """Lightning's Trainer with ``metrics.csv``, the chosen logger and the callbacks.
+
+    A W&B run ends with the block: otherwise the next run of this process would go on in it.
+    """
+    for message in NOT_FOR_USERS:
+        warnings.filterwarnings("ignore", message=message)
     loggers: list[Any] = [CSVLogger(str(run_dir.parent), name=run_dir.name, version="")]
     if config.logger:
         loggers.append(instantiate(config.logger, _convert_="all"))
         loggers[-1].log_hyperparams(asdict(config))
     callbacks = [instantiate(c, _convert_="all") for c in (config.callbacks or {}).values() if c]
-    return pl.Trainer(
-        **config.trainer, logger=loggers, callbacks=callbacks, default_root_dir=str(run_dir)
-    )
+    try:
+        yield pl.Trainer(
+            **config.trainer, logger=loggers, callbacks=callbacks, default_root_dir=str(run_dir)
+        )
+    finally:
+        for logger in loggers:
+            if isinstance(logger, WandbLogger) and rank_zero_only.rank == 0:
+                logger.experiment.finish()

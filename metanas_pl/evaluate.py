@@ -21,21 +21,22 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     Raises:
         ValueError: no checkpoint is named, or it does not fit the overrides.
     """
-    from metanas_pl.module import MetaNASModule
     from metanas_pl.assembly import make_datamodule, make_trainer
+    from metanas_pl.module import MetaNASModule
     from metanas_pl.train import test
 
     if cfg.ckpt_path is None:
-        raise ValueError("ckpt_path is missing: metanas-evaluate ckpt_path=<run>/checkpoints/best.ckpt")
+        raise ValueError(
+            "ckpt_path is missing: metanas-evaluate ckpt_path=<run>/checkpoints/best.ckpt"
+        )
     asked = cli.to_config(cfg)
     config = as_trained(asked, HydraConfig.get().overrides.task)
     run_dir = Path(asked.run_dir).resolve()
     module = MetaNASModule.load_from_checkpoint(
         config.ckpt_path, map_location="cpu", weights_only=True, evaluation=config.evaluation
     )
-    trainer = make_trainer(config, run_dir)
-    datamodule = make_datamodule(config)
-    return test(trainer, module, datamodule, config, run_dir, None, {})
+    with make_trainer(config, run_dir) as trainer:
+        return test(trainer, module, make_datamodule(config), config, run_dir, None, {})
 
 
 def as_trained(asked: conf.Config, overrides: list[str]) -> conf.Config:

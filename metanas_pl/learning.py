@@ -282,6 +282,7 @@ class EpisodeLearner:
             transductive = logits(adapted.weights, mixing, "transductive")
             pruned = logits(adapted.weights, self.space.prune(mixing))
             before = logits(origin.weights, mixing_before)
+
             def accuracy(z: Tensor) -> Tensor:
                 return episode_accuracy(z, task.query_y)
 

@@ -28,22 +28,31 @@ def run(cfg: DictConfig | conf.Config) -> dict[str, Any]:
     OmegaConf.save(OmegaConf.create(cli.resolved(config)), run_dir / "config.yaml")
     pl.seed_everything(config.seed, verbose=False)
     datamodule, module = make_datamodule(config), make_module(config)
-    trainer = make_trainer(config, run_dir)
-    if trainer.is_global_zero:
-        print(describe(config, module))
+    with make_trainer(config, run_dir) as trainer:
+        if trainer.is_global_zero:
+            print(describe(config, module))
+        begin, first_step = time.perf_counter(), steps_done(config.ckpt_path)
+        trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
+        seconds = time.perf_counter() - begin
+        stop_if_interrupted(trainer, run_dir)
+        steps = trainer.global_step - first_step
+        training = {
+            "train/seconds": seconds,
+            "train/outer_steps": trainer.global_step,
+            "train/episodes_per_second": steps * config.data.meta_batch_size / seconds,
+        }
+        best = best_checkpoint(trainer)
+        return test(trainer, module, datamodule, config, run_dir, best, training)
 
-    begin, first_step = time.perf_counter(), 0
-    trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
-    seconds = time.perf_counter() - begin
-    stop_if_interrupted(trainer, run_dir)
-    steps = trainer.global_step - first_step
-    training = {
-        "train/seconds": seconds,
-        "train/outer_steps": trainer.global_step,
-        "train/episodes_per_second": steps * config.data.meta_batch_size / seconds,
-    }
-    best = best_checkpoint(trainer)
-    return test(trainer, module, datamodule, config, run_dir, best, training)
+
+def steps_done(ckpt_path: str | None) -> int:
+    """Outer steps behind a checkpoint; 0 without one."""
+    import torch
+
+    if ckpt_path is None:
+        return 0
+    checkpoint = torch.load(ckpt_path, map_location="cpu", weights_only=True)
+    return int(checkpoint["global_step"])
 
 
 def test(
@@ -66,9 +75,11 @@ def test(
     results |= report.environment()
     if trainer.is_global_zero:
         report.write(run_dir, results, rows)
+        numbers = {k: v for k, v in results.items() if isinstance(v, int | float)}
+        news = {k: v for k, v in numbers.items() if k not in trainer.logged_metrics}
         for logger in trainer.loggers:
-            numbers = {k: v for k, v in results.items() if isinstance(v, int | float)}
-            logger.log_metrics({k: v for k, v in numbers.items() if k not in trainer.logged_metrics})
+            logger.log_metrics(news, step=trainer.global_step)
+            logger.save()
         report.print_table(results, title(config, module))
         if (genotype := module.genotype()) is not None:
             print(f"meta-genotype\n{genotype}")

@@ -2,6 +2,7 @@
 
 from metanas_pl.callbacks.architecture import ArchitectureHistory
 from metanas_pl.callbacks.interrupt import GracefulInterrupt
+from metanas_pl.callbacks.last_validation import LastValidation
 from metanas_pl.callbacks.progress import EpisodeProgressBar
 
-__all__ = ["ArchitectureHistory", "EpisodeProgressBar", "GracefulInterrupt"]
+__all__ = ["ArchitectureHistory", "EpisodeProgressBar", "GracefulInterrupt", "LastValidation"]

@@ -31,16 +31,33 @@ class GracefulInterrupt(pl.Callback):
         signal.signal(number, self._before)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        """Ask Lightning to stop after this outer step."""
+        """After the outer step at hand, save where the run stands and ask Lightning to stop.
+
+        In mid-epoch Lightning's counters allow an exact continuation only from here, and the
+        validation that it adds to every stop is left out. At the end of an epoch the validation is
+        due anyway: training then ends after it.
+        """
         if trainer.strategy.reduce_boolean_decision(self.interrupted, all=False):
             self.interrupted = True
             trainer.should_stop = True
+            if not trainer.is_last_batch:
+                trainer.limit_val_batches = 0
+                self._save(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """An interrupt in a validation ends the training after it."""
+        trainer.should_stop |= self.interrupted and not trainer.sanity_checking
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save where the run stands."""
+        """Give Ctrl-C back."""
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
+        if self.interrupted and trainer.is_last_batch:
+            self._save(trainer)
+
+    @staticmethod
+    def _save(trainer: pl.Trainer) -> None:
         checkpoint = trainer.checkpoint_callback
-        if self.interrupted and checkpoint is not None:
+        if checkpoint is not None:
             folder = Path(checkpoint.dirpath)  # type: ignore[attr-defined]
             trainer.save_checkpoint(folder / "last.ckpt")

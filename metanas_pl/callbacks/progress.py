@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from math import ceil
 from typing import Any
 
 import pytorch_lightning as pl
@@ -20,6 +21,16 @@ class EpisodeProgressBar(RichProgressBar):
         """Start the clock."""
         self._begin, self._first_step = time.perf_counter(), trainer.global_step
         super().on_train_start(trainer, pl_module)
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        """``Epoch 3/10``, counted from 1; Lightning would show ``Epoch 2/-2`` here."""
+        n_epochs, n_batches = self.trainer.max_epochs, self.total_train_batches
+        if self.trainer.max_steps > 0 and n_batches:
+            by_steps = ceil(self.trainer.max_steps / n_batches)
+            n_epochs = min(n_epochs, by_steps) if n_epochs and n_epochs > 0 else by_steps
+        total = f"/{n_epochs}" if n_epochs and n_epochs > 0 else ""
+        # As wide as the other bar's text, or the two would flicker.
+        return f"{f'Epoch {current_epoch + 1}{total}':{len(self.validation_description)}}"
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, Any]:
         """Short fields for one line."""

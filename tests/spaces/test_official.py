@@ -41,7 +41,9 @@ def test_anything_but_tensors_is_refused(tmp_path: Path, content: object) -> Non
         load_official(tmp_path / "odd.pt")
 
 
-@pytest.mark.parametrize("name", ["net.cells.0.unknown.weight", "net.cells.0.preproc0.conv9.weight"])
+@pytest.mark.parametrize(
+    "name", ["net.cells.0.unknown.weight", "net.cells.0.preproc0.conv9.weight"]
+)
 def test_unknown_names_are_told(name: str) -> None:
     with pytest.raises(ValueError, match="is not a"):
         translate({name: torch.zeros(1)})

@@ -1,0 +1,20 @@
+"""Validate where the training ends, be it in the middle of an epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+
+
+class LastValidation(pl.Callback):
+    """Validation, and with it a checkpoint, after step ``max_steps``, too.
+
+    Lightning validates at the end of an epoch; an epoch is any number of outer steps here, and
+    without this the steps after the last whole one would be trained in vain.
+    """
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Asked to stop, Lightning validates first."""
+        if trainer.global_step == trainer.max_steps:
+            trainer.should_stop = True

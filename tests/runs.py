@@ -1,0 +1,157 @@
+"""Tiny runs of the command lines: a folder of images, short options, subprocesses."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+
+import metanas_pl
+from metanas_pl import cli
+
+CHECKOUT = Path(metanas_pl.__file__).resolve().parent.parent
+SMALL_SPACE = ("space.channels=4", "space.n_nodes=1")
+
+
+def make_images(root: Path, n_images: int = 6) -> Path:
+    """Split folders of four classes, each a noisy pattern of 12x12 pixels."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for split in ("train", "val", "test"):
+        for k in range(4):
+            folder = root / split / f"{split}{k}"
+            folder.mkdir(parents=True)
+            pattern = rng.uniform(0, 200, (12, 12))
+            for i in range(n_images):
+                pixels = (pattern + rng.uniform(0, 55, (12, 12))).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i}.png")
+    return root
+
+
+def tiny(images: Path, run_dir: Path | None = None) -> list[str]:
+    """Overrides of a run that takes about a second: 3-way 1-shot, 2 outer steps of 2 tasks."""
+    options = [
+        "data=folder",
+        f"data.root={images}",
+        f"data.cache_dir={images.parent / 'cache'}",
+        "data.image_size=12",
+        "data.channels=1",
+        "data.n_ways=3",
+        "data.n_shots=1",
+        "data.n_queries=2",
+        "data.n_train_shots=null",
+        "data.n_train_queries=null",
+        "data.meta_batch_size=2",
+        "data.n_train_episodes=4",
+        "data.n_val_episodes=2",
+        "data.n_test_episodes=5",
+        "data.eval_batch_size=2",
+        *SMALL_SPACE,
+        "nas.meta_prune_interval=0",
+        "meta.inner.steps=2",
+        "meta.inner.test_steps=3",
+        "meta.inner.test_arch_steps=2",
+        "meta.outer.warm_up_steps=1",
+        "trainer.max_steps=2",
+        "trainer.enable_progress_bar=false",
+        "callbacks.progress=null",
+    ]
+    return options + ([f"run_dir={run_dir}"] if run_dir else [])
+
+
+def compose(overrides: Sequence[str]) -> DictConfig:
+    """The configuration that a command line with these overrides gets."""
+    from hydra import compose, initialize_config_dir
+
+    cli.register_schemas()
+    with initialize_config_dir(cli.CONFIG_DIR, version_base="1.3"):
+        return compose("config", overrides=list(overrides))
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Environment of a subprocess that imports this checkout, from any folder."""
+    path = os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "120", **more}
+
+
+def start(program: str, arguments: Sequence[str], folder: Path, **env: str) -> Any:
+    """Start ``python -m metanas_pl.<program>`` in ``folder``."""
+    return subprocess.Popen(
+        [sys.executable, "-m", f"metanas_pl.{program}", *arguments],
+        cwd=folder,
+        env=environment(**env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def execute(program: str, arguments: Sequence[str], folder: Path, **env: str) -> Any:
+    """Run ``python -m metanas_pl.<program>`` to its end."""
+    process = start(program, arguments, folder, **env)
+    out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A checkpoint, read as a stranger's: plain values and tensors only."""
+    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return checkpoint
+
+
+def read_rows(path: Path, ignore: Sequence[str] = ("seconds",)) -> list[dict[str, str]]:
+    """Rows of a CSV file without the columns that differ from run to run."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{k: v for k, v in row.items() if k not in ignore} for row in csv.DictReader(file)]
+
+
+def assert_equal(left: Any, right: Any, path: str = "", tolerance: float = 0.0) -> None:
+    """Nested containers are equal; tensors bit for bit, or to an absolute tolerance."""
+    if isinstance(left, torch.Tensor):
+        same = left.dtype == right.dtype and torch.equal(left, right)
+        if not same and tolerance:
+            same = torch.allclose(left, right, rtol=0, atol=tolerance)
+        difference = (left - right).abs().max() if left.is_floating_point() else "in kind"
+        assert same, f"{path} differs: {difference}"
+    elif isinstance(left, dict):
+        assert left.keys() == right.keys(), path
+        for key in left:
+            assert_equal(left[key], right[key], f"{path}.{key}", tolerance)
+    elif isinstance(left, list | tuple):
+        assert len(left) == len(right), path
+        for i, pair in enumerate(zip(left, right, strict=True)):
+            assert_equal(*pair, f"{path}[{i}]", tolerance)
+    else:
+        assert left == right, f"{path}: {left} != {right}"
+
+
+def assert_same_training(left: Path, right: Path, tolerance: float = 0.0) -> None:
+    """Two checkpoints hold the same parameters, alphas, optimizer, scheduler and step."""
+    a, b = load(left), load(right)
+    keys = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")
+    for key in keys:
+        assert_equal(a[key], b[key], key, tolerance)
+    assert_equal(a.get("carried_states"), b.get("carried_states"), "carried_states", tolerance)
+
+
+class PressCtrlC(pl.Callback):
+    """Send this process SIGINT in the middle of outer step ``step`` (counted from 1)."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_before_optimizer_step(self, trainer: pl.Trainer, *args: Any) -> None:
+        """The step at hand is still to be finished."""
+        if trainer.global_step == self.step - 1:
+            os.kill(os.getpid(), signal.SIGINT)
