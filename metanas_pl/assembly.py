@@ -65,5 +65,5 @@ def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
         )
     finally:
         for logger in loggers:
-            if isinstance(logger, WandbLogger) and rank_zero_only.rank == 0:
+            if isinstance(logger, WandbLogger) and getattr(rank_zero_only, "rank", 0) == 0:
                 logger.experiment.finish()

@@ -32,6 +32,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     asked = cli.to_config(cfg)
     config = as_trained(asked, HydraConfig.get().overrides.task)
     run_dir = Path(asked.run_dir).resolve()
+    assert config.ckpt_path is not None
     module = MetaNASModule.load_from_checkpoint(
         config.ckpt_path, map_location="cpu", weights_only=True, evaluation=config.evaluation
     )

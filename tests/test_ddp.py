@@ -1,0 +1,42 @@
+"""Two processes give what one gives: parameters over several outer steps, and test rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.runs import assert_same_training, execute, make_images, read_rows, tiny
+
+LONG = ["trainer.max_steps=5", "data.n_train_episodes=12", "data.meta_batch_size=4"]
+DDP = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("meta", ["fomaml", "reptile"])
+def test_two_ranks_equal_one_process_with_warm_up_ending_in_between(
+    tmp_path: Path, meta: str
+) -> None:
+    """Fault 10, and gradients that stay unsynchronised when parameters join later."""
+    images = make_images(tmp_path / "images")
+    options = [*tiny(images), *LONG, f"meta={meta}", "meta.outer.warm_up_steps=2"]
+    options += ["meta.outer.optimizer=sgd", "meta.outer.weight_lr=0.05"]
+    for name, more in (("one", []), ("two", [*DDP, "trainer.max_steps=5"])):
+        done = execute("train", [*options, *more, f"hydra.run.dir={tmp_path / name}"], tmp_path)
+        assert done.returncode == 0, done.stderr[-2000:]
+    last = "checkpoints/last.ckpt"
+    assert_same_training(tmp_path / "one" / last, tmp_path / "two" / last, tolerance=1e-5)
+    rows = [read_rows(tmp_path / name / "episodes_test.csv") for name in ("one", "two")]
+    assert [row["episode"] for row in rows[0]] == [str(i) for i in range(5)]
+    for one, two in zip(*rows, strict=True):
+        assert one["genotype"] == two["genotype"]
+        for key in ("episode", "accuracy", "accuracy_pruned", "parameters"):
+            assert float(one[key]) == pytest.approx(float(two[key]), abs=1e-5), key
+
+
+def test_carried_states_refuse_two_processes(tmp_path: Path) -> None:
+    images = make_images(tmp_path / "images")
+    options = [*tiny(images), *DDP, "meta.inner.state=carried"]
+    done = execute("train", [*options, f"hydra.run.dir={tmp_path / 'run'}"], tmp_path)
+    assert done.returncode != 0
+    assert "meta.inner.state=carried" in done.stderr

@@ -1,0 +1,62 @@
+"""Who may import whom, and how little ``import metanas_pl`` loads."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import metanas_pl
+
+ROOT = Path(metanas_pl.__file__).parent
+# room -> parts of metanas_pl that it may import beside itself
+ALLOWED = {
+    "functional": (),
+    "spaces": ("metanas_pl.functional.relaxation", "metanas_pl.functional.adaptation"),
+    "data": (),
+    "callbacks": ("metanas_pl.functional", "metanas_pl.plotting"),
+}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module or "")
+    return found
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_no_import_points_upward(room: str) -> None:
+    allowed = (f"metanas_pl.{room}", *ALLOWED[room])
+    for path in (ROOT / room).rglob("*.py"):
+        ours = {name for name in imports(path) if name.startswith("metanas_pl")}
+        assert not {name for name in ours if not name.startswith(allowed)}, path
+
+
+def test_the_functional_room_needs_torch_only() -> None:
+    for path in (ROOT / "functional").glob("*.py"):
+        foreign = {n.split(".")[0] for n in imports(path)} - {"metanas_pl", "torch"}
+        assert foreign <= set(sys.stdlib_module_names), path
+
+
+@pytest.mark.parametrize("module", ["module", "learning", "conf", "metrics", "plotting"])
+def test_the_middle_does_not_know_the_entry_points(module: str) -> None:
+    names = imports(ROOT / f"{module}.py")
+    upper = ("train", "evaluate", "assembly", "cli", "report", "callbacks")
+    assert not names & {f"metanas_pl.{name}" for name in upper}
+
+
+def test_import_is_light_and_names_load_on_use() -> None:
+    code = (
+        "import sys, metanas_pl; heavy = {'torch', 'matplotlib', 'pytorch_lightning', 'wandb'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules);"
+        "assert metanas_pl.Genotype.load('auto_meta').n_nodes == 5"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT.parent)

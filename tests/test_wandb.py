@@ -1,0 +1,44 @@
+"""Weights & Biases, offline."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metanas_pl.train import run
+from tests.runs import compose, make_images, tiny
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_an_offline_run_holds_config_metrics_and_cells(tmp_path: Path, monkeypatch: Any) -> None:
+    import wandb
+    from pytorch_lightning.loggers import WandbLogger
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    seen: dict[str, Any] = {}
+    image = WandbLogger.log_image
+
+    def log_image(self: WandbLogger, key: str, images: list[str], **options: Any) -> None:
+        seen.setdefault("images", []).append(key)
+        seen["config"] = dict(self.experiment.config)
+        image(self, key, images, **options)
+
+    monkeypatch.setattr(WandbLogger, "log_image", log_image)
+    images = make_images(tmp_path / "images")
+    run(compose([*tiny(images, tmp_path / "run"), "logger=wandb"]))
+    assert wandb.run is None, "the run is finished, so the next one starts afresh"
+    assert sorted(seen["images"]) == ["cell/normal", "cell/reduce"]
+    assert seen["config"]["data"]["n_ways"] == 3
+    media = [path.name for path in (tmp_path / "run" / "wandb").rglob("*.png")]
+    assert sum("normal" in name for name in media) == 1
+    assert sum("reduce" in name for name in media) == 1
+
+
+def test_wandb_is_imported_only_where_it_is_used() -> None:
+    code = "import sys, metanas_pl.train, metanas_pl.cli; assert 'wandb' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
