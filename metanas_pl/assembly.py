@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from hydra.utils import instantiate
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
@@ -52,6 +53,8 @@ def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
 
     A W&B run ends with the block: otherwise the next run of this process would go on in it.
     """
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
     for message in NOT_FOR_USERS:
         warnings.filterwarnings("ignore", message=message)
     loggers: list[Any] = [CSVLogger(str(run_dir.parent), name=run_dir.name, version="")]

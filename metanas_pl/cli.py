@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from metanas_pl import conf
 
@@ -102,38 +103,34 @@ def _explain_mistakes(overrides: list[str]) -> None:
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
 
-    try:
-        with initialize_config_dir(CONFIG_DIR, version_base="1.3"):
+    with initialize_config_dir(CONFIG_DIR, version_base="1.3"):
+        try:
             compose("config", overrides=overrides)
-    except (HydraException, OmegaConfBaseException) as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
-            raise
-        fail(_advice(error))
+        except (HydraException, OmegaConfBaseException) as error:
+            if os.environ.get("HYDRA_FULL_ERROR") == "1":
+                raise
+            fail(_advice(error, compose("config")))
 
 
-def _advice(error: Exception) -> str:
+def _advice(error: Exception, defaults: DictConfig) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if isinstance(cause, ConfigKeyError):
-        return _unknown_key(str(cause.full_key or cause.key), lines[0])
-    if "Available options in" in str(error):  # an unknown choice of a group
-        options = [line for line in lines if not line.startswith(("Check your", "Set the"))]
-        return options[0] + " Available: " + ", ".join(options[2:])
+    override = re.match(r"Could not override '([^']+)'", lines[0])
+    if override and isinstance(cause, ConfigKeyError | ConfigAttributeError):
+        return _unknown_key(override[1], defaults)
+    if any("Available options" in line for line in lines):  # an unknown choice of a group
+        options = [line for line in lines[2:] if " " not in line]
+        return f"{lines[0]} Available: {', '.join(options)}"
     reason = str(cause).splitlines()[0]
     return lines[0] if reason in lines[0] else f"{lines[0]} {reason}"
 
 
-def _unknown_key(key: str, line: str) -> str:
+def _unknown_key(key: str, defaults: DictConfig) -> str:
     group, _, name = key.rpartition(".")
-    schemas = {f.name: f.type for f in fields(conf.Config)}
-    schema = {"data": conf.DataConfig, "nas": conf.NASConfig, "meta": conf.MetaConfig}.get(group)
-    nested = {"meta.inner": conf.InnerConfig, "meta.outer": conf.OuterConfig}.get(group)
-    evaluation = conf.EvaluationConfig if group == "evaluation" else None
-    typed = schema or nested or evaluation
-    known = [f.name for f in fields(typed)] if typed else list(schemas) if not group else []
+    node = OmegaConf.select(defaults, group) if group else defaults
+    known = [str(k) for k in node] if isinstance(node, DictConfig) else []
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {group + '.' if group else ''}{close[0]}?" if close else ""
-    allowed = f" (allowed: {', '.join(known)})" if known else ""
-    return f"{key}: there is no such key{hint}{allowed}"
+    return f"{key}: there is no such key{hint} (allowed: {', '.join(known)})"

@@ -232,7 +232,11 @@ class EvaluationConfig:
 
 @dataclass
 class Config:
-    """The whole experiment."""
+    """The whole experiment.
+
+    ``num_threads``: threads of one CPU operation, per process; None leaves torch's choice. Small networks
+    are faster with one.
+    """
 
     experiment: str | None = None
     data: DataConfig = field(default_factory=DataConfig)
@@ -244,11 +248,14 @@ class Config:
     logger: Any = None
     callbacks: Any = None
     seed: int = 0
+    num_threads: int | None = None
     ckpt_path: str | None = None
     run_dir: str = "."
 
     def __post_init__(self) -> None:
-        _check_numbers("", self, "seed", 0)
+        check(self.seed >= 0, "seed", self.seed, "must be at least 0")
+        fits = self.num_threads is None or self.num_threads > 0
+        check(fits, "num_threads", self.num_threads, "must be at least 1, or null")
 
 
 def plain(config: Any) -> dict[str, Any]:

@@ -7,6 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.trainer.states import TrainerFn
+
+
+def save_last(trainer: pl.Trainer) -> None:
+    """Write ``last.ckpt`` into the folder of the checkpoints, if there is one."""
+    checkpoint = trainer.checkpoint_callback
+    if checkpoint is not None:
+        folder = Path(checkpoint.dirpath)  # type: ignore[attr-defined]
+        trainer.save_checkpoint(folder / "last.ckpt")
 
 
 class GracefulInterrupt(pl.Callback):
@@ -33,31 +42,26 @@ class GracefulInterrupt(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         """After the outer step at hand, save where the run stands and ask Lightning to stop.
 
-        In mid-epoch Lightning's counters allow an exact continuation only from here, and the
-        validation that it adds to every stop is left out. At the end of an epoch the validation is
-        due anyway: training then ends after it.
+        Lightning's counters allow an exact continuation only from here, and not from a later hook
+        but ``on_validation_end``. The validation that Lightning adds to a stop in mid-epoch is left
+        out; at the end of an epoch it is due anyway.
         """
         if trainer.strategy.reduce_boolean_decision(self.interrupted, all=False):
             self.interrupted = True
             trainer.should_stop = True
+            save_last(trainer)
             if not trainer.is_last_batch:
                 trainer.limit_val_batches = 0
-                self._save(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """An interrupt in a validation ends the training after it."""
-        trainer.should_stop |= self.interrupted and not trainer.sanity_checking
+        """Ctrl-C in a validation ends the training after it."""
+        if not trainer.sanity_checking and trainer.state.fn == TrainerFn.FITTING:
+            if trainer.strategy.reduce_boolean_decision(self.interrupted, all=False):
+                self.interrupted = True
+                trainer.should_stop = True
+                save_last(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Give Ctrl-C back."""
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
-        if self.interrupted and trainer.is_last_batch:
-            self._save(trainer)
-
-    @staticmethod
-    def _save(trainer: pl.Trainer) -> None:
-        checkpoint = trainer.checkpoint_callback
-        if checkpoint is not None:
-            folder = Path(checkpoint.dirpath)  # type: ignore[attr-defined]
-            trainer.save_checkpoint(folder / "last.ckpt")

@@ -78,6 +78,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         omniglot_split: str = "lake",
     ) -> None:
         super().__init__()
+        self.save_hyperparameters(logger=False)  # so that a checkpoint knows its episodes
         if n_train_episodes % meta_batch_size:
             raise ValueError(
                 f"data.n_train_episodes={n_train_episodes} must be a multiple of "

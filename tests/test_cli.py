@@ -1,0 +1,68 @@
+"""A user's mistake ends in seconds, in one or two lines, with a non-zero exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metanas_pl import cli, train
+from tests.runs import execute
+
+MISTAKES = [
+    ("data.n_wayz=5", ["data.n_wayz", "did you mean data.n_ways", "n_shots"]),
+    ("meta.inner.stepz=5", ["meta.inner.stepz", "did you mean meta.inner.steps"]),
+    ("experiment=nothing", ["experiment/nothing", "glyphs_5way_1shot"]),
+    ("data=cifar1000", ["data/cifar1000", "omniglot"]),
+    ("data.n_ways=five", ["data.n_ways", "five", "Integer"]),
+    ("data.n_ways=0", ["data.n_ways=0", "at least 2"]),
+    ("data.n_ways=500", ["data.n_ways=500", "classes"]),
+    ("data.meta_batch_size=-1", ["data.meta_batch_size=-1", "at least 1"]),
+    ("data.n_shots=30", ["data.n_shots=30", "20"]),
+    ("trainer.devices=4", ["trainer.devices=4", "data.meta_batch_size=6"]),
+    ("ckpt_path=nowhere.ckpt", ["ckpt_path=nowhere.ckpt", "no such file"]),
+    ("nas=fixed", ["nas=fixed needs space.genotype"]),
+    ("trainer.max_stepz=5", ["trainer.max_stepz"]),
+    ("space.channels=-3", ["space.channels=-3", "at least 1"]),
+    ("nas.alpha_gradient=os.nothing", ["nas.alpha_gradient=os.nothing", "cannot be imported"]),
+]
+
+
+def main(monkeypatch: Any, tmp_path: Path, *arguments: str) -> int:
+    place = f"hydra.run.dir={tmp_path}"
+    monkeypatch.setattr("sys.argv", ["metanas-train", *arguments, place])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    with pytest.raises(SystemExit) as stopped:
+        train.main()
+    code = stopped.value.code
+    return code if isinstance(code, int) else 1
+
+
+@pytest.mark.parametrize(("override", "told"), MISTAKES, ids=[m[0] for m in MISTAKES])
+def test_mistake(
+    override: str, told: list[str], monkeypatch: Any, tmp_path: Path, capsys: Any
+) -> None:
+    assert main(monkeypatch, tmp_path, override) != 0
+    error = capsys.readouterr().err
+    for text in told:
+        assert text in error
+    assert "Traceback" not in error
+    assert len(error.strip().splitlines()) <= 2, error
+
+
+def test_full_error_shows_the_trace(tmp_path: Path) -> None:
+    done = execute("train", ["data.n_wayz=5"], tmp_path, HYDRA_FULL_ERROR="1")
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+
+
+def test_help_lists_the_groups(tmp_path: Path) -> None:
+    done = execute("train", ["--help"], tmp_path)
+    assert done.returncode == 0
+    for group in ("experiment:", "data:", "space:", "nas:", "meta:", "trainer:", "logger:"):
+        assert group in done.stdout
+
+
+def test_the_configuration_folder_is_found() -> None:
+    assert (Path(cli.CONFIG_DIR) / "config.yaml").is_file()

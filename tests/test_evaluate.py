@@ -1,0 +1,214 @@
+"""``metanas-evaluate``: the figures of a checkpoint, again or with other episodes and steps."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from metanas_pl import evaluate, train
+from tests import runs
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return runs.make_images(tmp_path_factory.mktemp("images") / "root")
+
+
+def trained(images: Path, run_dir: Path, head: str) -> Path:
+    more = [f"meta.head={head}", "seed=3", "meta.inner.weight_lr=0.05", "meta.inner.alpha_lr=0.5"]
+    train.run(runs.compose([*runs.tiny(images, run_dir), *more]))
+    return run_dir
+
+
+@pytest.fixture(scope="module")
+def zero_head(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run with an empty head for every task."""
+    return trained(images, tmp_path_factory.mktemp("zero"), "zero")
+
+
+@pytest.fixture(scope="module")
+def learned_head(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run with a meta-learned head."""
+    return trained(images, tmp_path_factory.mktemp("learned"), "learned")
+
+
+def evaluated(
+    run: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str
+) -> dict[str, Any]:
+    """Results of the console script, in this process."""
+    checkpoint = run / "checkpoints" / "best.ckpt"
+    quiet = ["trainer.enable_progress_bar=false", "callbacks.progress=null"]
+    arguments = [f"ckpt_path={checkpoint}", f"hydra.run.dir={folder}", *quiet, *overrides]
+    monkeypatch.setattr(sys, "argv", ["metanas-evaluate", *arguments])
+    evaluate.main()
+    results: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    return results
+
+
+def figures(results: dict[str, Any]) -> dict[str, Any]:
+    """What does not differ from run to run."""
+    return {k: v for k, v in results.items() if "seconds" not in k and not k.startswith("train/")}
+
+
+@pytest.mark.parametrize("head", ["zero", "learned"])
+def test_the_same_figures_digit_for_digit(
+    head: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = request.getfixturevalue(f"{head}_head")
+    results = evaluated(run, tmp_path, monkeypatch)
+    assert figures(results) == figures(json.loads((run / "results.json").read_text()))
+    rows = [runs.read_rows(folder / "episodes_test.csv") for folder in (run, tmp_path)]
+    assert rows[0] == rows[1]
+    names = ["genotype.json", "cell_normal.svg", "cell_reduce.png", "config.yaml", "metrics.csv"]
+    assert all((tmp_path / name).is_file() for name in names)
+
+
+def test_config_of_an_evaluation_is_that_of_the_training(
+    zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import yaml
+
+    evaluated(zero_head, tmp_path, monkeypatch, "data.n_ways=2")
+    mine, theirs = (yaml.safe_load((d / "config.yaml").read_text()) for d in (tmp_path, zero_head))
+    assert mine["data"] == {**theirs["data"], "n_ways": 2}
+    for key in ("space", "nas", "meta", "evaluation", "seed"):
+        assert mine[key] == theirs[key]
+
+
+def test_in_a_process_of_its_own_from_another_folder(zero_head: Path, tmp_path: Path) -> None:
+    checkpoint = zero_head / "checkpoints" / "best.ckpt"
+    done = runs.execute("evaluate", [f"ckpt_path={checkpoint}"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    (found,) = tmp_path.glob("outputs/*/*/results.json")
+    results = json.loads(found.read_text())
+    assert figures(results) == figures(json.loads((zero_head / "results.json").read_text()))
+
+
+def test_other_ways_with_a_zero_head(
+    zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = evaluated(zero_head, tmp_path, monkeypatch, "data.n_ways=4", "data.n_test_episodes=3")
+    assert results["test/n_episodes"] == 3
+    before = {float(r["accuracy"]) * 8 for r in runs.read_rows(tmp_path / "episodes_test.csv")}
+    assert all(value == pytest.approx(round(value), abs=1e-4) for value in before)
+
+
+def test_a_learned_head_has_its_ways(
+    learned_head: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as exit:
+        evaluated(learned_head, tmp_path, monkeypatch, "data.n_ways=4")
+    assert exit.value.code == 2
+    message = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert len(message) == 1
+    assert "data.n_ways=4" in message[0] and "3 ways" in message[0]
+
+
+def test_what_adapts(zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = {}
+    for adapt in ("both", "weights", "alphas", "nothing"):
+        folder = tmp_path / adapt
+        results = evaluated(zero_head, folder, monkeypatch, f"evaluation.adapt={adapt}")
+        rows = runs.read_rows(folder / "episodes_test.csv")
+        losses[adapt] = [float(row["loss"]) for row in rows]
+        if adapt == "nothing":
+            assert results["test/accuracy"] == results["test/accuracy_before_adaptation"]
+            assert results["test/adaptation_gain"] == results["test/adaptation_gain_ci95"] == 0.0
+    assert len({tuple(values) for values in losses.values()}) >= 3
+    assert losses["both"] != losses["weights"] != losses["nothing"]
+
+
+def test_other_steps(zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {}
+    for steps in (1, 3, 6):
+        evaluated(zero_head, tmp_path / str(steps), monkeypatch, f"evaluation.steps={steps}")
+        rows[steps] = runs.read_rows(tmp_path / str(steps) / "episodes_test.csv")
+    assert rows[3] == runs.read_rows(zero_head / "episodes_test.csv")
+    assert rows[1] != rows[3] != rows[6]
+
+
+def test_another_data_set(zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = runs.make_images(tmp_path / "other", n_images=9)
+    folder = tmp_path / "run"
+    results = evaluated(
+        zero_head, folder, monkeypatch, "data=folder", f"data.root={other}", "data.n_queries=8",
+        "data.image_size=12", "data.channels=1",
+    )  # fmt: skip
+    assert results["test/n_episodes"] == 5, "what `data=` does not name stays as trained"
+    accuracies = [float(r["accuracy"]) * 24 for r in runs.read_rows(folder / "episodes_test.csv")]
+    assert all(a == pytest.approx(round(a), abs=1e-3) for a in accuracies)
+
+
+def test_images_of_another_shape_are_refused(
+    zero_head: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as exit:
+        evaluated(zero_head, tmp_path, monkeypatch, "data.channels=3")
+    assert exit.value.code == 2
+    message = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert len(message) == 1
+    assert "data.channels=3" in message[0] and "1" in message[0]
+
+
+def test_nothing_is_unpickled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trap = tmp_path / "sprung"
+
+    class Evil:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (trap,))
+
+    (tmp_path / "checkpoints").mkdir()
+    torch.save({"state_dict": {}, "x": Evil()}, tmp_path / "checkpoints" / "best.ckpt")
+    for main in (evaluate.main, train.main):
+        argv = ["x", f"ckpt_path={tmp_path / 'checkpoints' / 'best.ckpt'}"]
+        monkeypatch.setattr(sys, "argv", [*argv, f"hydra.run.dir={tmp_path / 'out'}"])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        assert exit.value.code == 2
+        message = [line for line in capsys.readouterr().err.splitlines() if line]
+        assert len(message) == 1 and "ckpt_path" in message[0]
+    assert not trap.exists()
+
+
+def test_a_file_that_is_no_checkpoint_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    path = tmp_path / "checkpoints" / "best.ckpt"
+    for content in ({"state_dict": {}}, [1], None):
+        torch.save(content, path)
+        if content is None:
+            path.write_text("no checkpoint at all")
+        with pytest.raises(SystemExit) as exit:
+            evaluated(tmp_path, tmp_path / "out", monkeypatch)
+        assert exit.value.code == 2
+        message = [line for line in capsys.readouterr().err.splitlines() if line]
+        assert len(message) == 1 and f"ckpt_path={path}" in message[0]
+
+
+def test_inference_mode(zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adaptation takes gradients inside Lightning's inference mode."""
+    from metanas_pl.module import MetaNASModule
+
+    seen, step = [], MetaNASModule.test_step
+
+    def spy(self: MetaNASModule, batch: Any, batch_idx: int) -> None:
+        seen.append(torch.is_inference_mode_enabled())
+        step(self, batch, batch_idx)
+
+    monkeypatch.setattr(MetaNASModule, "test_step", spy)
+    evaluated(zero_head, tmp_path, monkeypatch)
+    assert seen and all(seen)

@@ -1,0 +1,146 @@
+"""A training that is interrupted and resumed ends bit for bit where an undisturbed one ends."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from metanas_pl import cli, train
+from tests import runs
+
+N_STEPS = 7  # with 3 outer steps an epoch: two whole epochs and a step
+OPTIONS = (
+    "data.n_train_episodes=6",
+    f"trainer.max_steps={N_STEPS}",
+    "data.n_test_episodes=1",
+    "meta.outer.warm_up_steps=2",
+    "meta.outer.schedule=cosine",
+    "meta.outer.optimizer=adam",
+    "meta.inner.drop_path=0.2",
+)
+VARIANTS = {
+    "fresh": (),
+    "carried": ("meta.inner.state=carried",),
+    "workers": ("data.num_workers=2",),
+    "no_validation": ("trainer.limit_val_batches=0",),
+    "pruned": ("nas.meta_prune_interval=1", "nas.meta_prune_threshold=0.124", "nas.t_min=0.01"),
+}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return runs.make_images(tmp_path_factory.mktemp("images") / "root")
+
+
+def options(images: Path, run_dir: Path, variant: str) -> list[str]:
+    return [*runs.tiny(images, run_dir), *OPTIONS, *VARIANTS[variant]]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(images: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Final checkpoint of an undisturbed run of each variant."""
+    finals = {}
+    for variant in VARIANTS:
+        run_dir = tmp_path_factory.mktemp(variant)
+        train.run(runs.compose(options(images, run_dir, variant)))
+        finals[variant] = run_dir / "checkpoints" / "last.ckpt"
+        assert finals[variant].is_file()
+    return finals
+
+
+def interrupt(arguments: list[str], step: int) -> None:
+    """Run until Ctrl-C in outer step ``step``."""
+    press = f"+callbacks.press={{_target_: tests.runs.PressCtrlC, step: {step}}}"
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(SystemExit) as exit:
+        train.run(runs.compose([*arguments, press]))
+    assert exit.value.code == cli.INTERRUPTED
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+CASES = [("fresh", k) for k in range(1, N_STEPS)] + [
+    (variant, k) for variant in ("carried", "workers", "pruned", "no_validation") for k in (2, 3, 4)
+]
+
+
+@pytest.mark.parametrize(("variant", "step"), CASES)
+def test_an_interrupted_run_goes_on_exactly(
+    images: Path,
+    undisturbed: dict[str, Path],
+    tmp_path: Path,
+    variant: str,
+    step: int,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments, last = options(images, tmp_path, variant), tmp_path / "checkpoints" / "last.ckpt"
+    interrupt(arguments, step)
+    assert runs.load(last)["global_step"] == step
+    assert f"ckpt_path={last}" in capsys.readouterr().out
+    results = train.run(runs.compose([*arguments, f"ckpt_path={last}"]))
+    runs.assert_same_training(last, undisturbed[variant])
+    assert results["train/outer_steps"] == N_STEPS
+
+
+def test_variants_are_different_trainings(undisturbed: dict[str, Path]) -> None:
+    """Otherwise the tests above would show less than they say."""
+    pruned = runs.load(undisturbed["pruned"])["state_dict"]
+    alive = [mask for name, mask in pruned.items() if "alive" in name]
+    assert not all(mask.all() for mask in alive), "nothing was meta-pruned"
+    runs.assert_same_training(undisturbed["fresh"], undisturbed["workers"])
+    assert runs.load(undisturbed["carried"])["carried_states"]
+    with pytest.raises(AssertionError):
+        runs.assert_same_training(undisturbed["fresh"], undisturbed["carried"])
+
+
+def test_interrupted_twice(images: Path, undisturbed: dict[str, Path], tmp_path: Path) -> None:
+    arguments, last = options(images, tmp_path, "fresh"), tmp_path / "checkpoints" / "last.ckpt"
+    interrupt(arguments, 2)
+    interrupt([*arguments, f"ckpt_path={last}"], 4)
+    train.run(runs.compose([*arguments, f"ckpt_path={last}"]))
+    runs.assert_same_training(last, undisturbed["fresh"])
+
+
+@pytest.mark.parametrize("first", [3, 4])
+def test_a_finished_run_is_prolonged(images: Path, tmp_path: Path, first: int) -> None:
+    """The constant schedule does not know how long the run is, so a longer one is a prolonged one."""
+    paths = {}
+    for name in ("straight", "prolonged"):
+        arguments = options(images, tmp_path / name, "fresh") + ["meta.outer.schedule=constant"]
+        last = paths[name] = tmp_path / name / "checkpoints" / "last.ckpt"
+        if name == "prolonged":
+            train.run(runs.compose([*arguments, f"trainer.max_steps={first}"]))
+            arguments.append(f"ckpt_path={last}")
+        train.run(runs.compose(arguments))
+    runs.assert_same_training(paths["prolonged"], paths["straight"])
+
+
+def test_ctrl_c_on_the_command_line(images: Path, tmp_path: Path) -> None:
+    """A signal from outside at any time; the message's command ends like an undisturbed run."""
+    n_steps = 40
+    more = [f"trainer.max_steps={n_steps}", "data.n_train_episodes=20", "data.n_val_episodes=1"]
+    arguments = [*options(images, tmp_path / "a", "fresh"), *more]
+    process = runs.start(
+        "train", [*arguments, "+callbacks.tell={_target_: tests.runs.Tell}"], tmp_path
+    )
+    try:
+        for line in process.stdout:
+            if line.startswith("step 3"):
+                break
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    last = tmp_path / "a" / "checkpoints" / "last.ckpt"
+    assert 3 <= runs.load(last)["global_step"] < n_steps
+    assert f"ckpt_path={last}" in out
+    resumed = runs.execute("train", [*arguments, f"ckpt_path={last}"], tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    straight = [*options(images, tmp_path / "b", "fresh"), *more]
+    train.run(runs.compose(straight))
+    runs.assert_same_training(last, tmp_path / "b" / "checkpoints" / "last.ckpt")
