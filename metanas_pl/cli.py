@@ -36,18 +36,39 @@ def register_schemas() -> None:
     store.store(group="space", name="conv4_schema", node=conf.Conv4Config)
 
 
-def to_config(cfg: DictConfig) -> conf.Config:
-    """Typed, validated configuration.
+def to_config(cfg: DictConfig, trains: bool = True) -> conf.Config:
+    """Typed, validated configuration of a training, or of something that needs no meta-batch.
 
     Raises:
         ValueError: a value that makes no sense; the message names key, value and what is allowed.
     """
     config = OmegaConf.to_object(cfg)
     assert isinstance(config, conf.Config)
-    check_devices(config)
-    if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
-        raise ValueError(f"ckpt_path={config.ckpt_path}: there is no such file")
+    if trains:
+        check_devices(config)
+    if config.ckpt_path is not None:
+        read_checkpoint(config.ckpt_path)
     return config
+
+
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """A checkpoint of ``metanas-train``; nothing but tensors and plain values is unpickled.
+
+    Raises:
+        ValueError: there is no such file, or it is something else.
+    """
+    import torch
+
+    if not Path(path).is_file():
+        raise ValueError(f"ckpt_path={path}: there is no such file")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        complete = {"hyper_parameters", "datamodule_hyper_parameters"} <= set(checkpoint)
+    except Exception:  # whatever is in the file, and torch.load has no error of its own
+        complete = False
+    if not complete:
+        raise ValueError(f"ckpt_path={path} is not a checkpoint of metanas-train")
+    return dict(checkpoint)
 
 
 def check_devices(config: conf.Config) -> None:
@@ -63,9 +84,12 @@ def check_devices(config: conf.Config) -> None:
         )
 
 
-def resolved(config: conf.Config) -> dict[str, Any]:
-    """The configuration as plain values."""
-    return asdict(config)
+def make_run_dir(config: conf.Config) -> Path:
+    """The run folder, with ``config.yaml`` in it."""
+    run_dir = Path(config.run_dir).resolve()
+    run_dir.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(OmegaConf.create(asdict(config)), run_dir / "config.yaml")
+    return run_dir
 
 
 def main(run: Callable[[DictConfig], Any]) -> None:
@@ -83,13 +107,19 @@ def main(run: Callable[[DictConfig], Any]) -> None:
 
 
 def with_short_errors(action: Callable[[], Any]) -> Any:
-    """Run ``action``; a ``ValueError`` or a missing value becomes one line and exit code 2."""
+    """Run ``action``; a user's mistake becomes one line and exit code 2."""
     try:
         return action()
-    except (ValueError, OmegaConfBaseException) as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+    except Exception as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1" or not _is_mistake(error):
             raise
         fail(str(error).split("\n")[0])
+
+
+def _is_mistake(error: Exception) -> bool:
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+    return isinstance(error, ValueError | OmegaConfBaseException | MisconfigurationException)
 
 
 def fail(message: str) -> None:
@@ -120,6 +150,9 @@ def _advice(error: Exception, defaults: DictConfig) -> str:
     override = re.match(r"Could not override '([^']+)'", lines[0])
     if override and isinstance(cause, ConfigKeyError | ConfigAttributeError):
         return _unknown_key(override[1], defaults)
+    in_a_file = re.search(r"full_key: (\S+)", str(error))
+    if in_a_file and "ConfigKeyError raised while composing" in lines[0]:
+        return f"{lines[0].partition(':')[0]}: {_unknown_key(in_a_file[1], defaults)}"
     if any("Available options" in line for line in lines):  # an unknown choice of a group
         options = [line for line in lines[2:] if " " not in line]
         return f"{lines[0]} Available: {', '.join(options)}"

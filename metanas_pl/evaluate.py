@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
 
 from metanas_pl import cli, conf
 
-GROUPS = ("data", "evaluation", "trainer", "logger")
+TAKES = ("data", "evaluation", "trainer", "logger", "callbacks", "ckpt_path", "run_dir")
+OF_A_DATA_SET = ("source", "root", "omniglot_split")  # what `data=<name>` changes here
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
     """Test ``ckpt_path``; returns the results.
 
-    Data and evaluation are those of the training, but for what the command line overrides.
+    Everything is as trained, but for what the command line overrides.
 
     Raises:
         ValueError: no checkpoint is named, or it does not fit the overrides.
@@ -29,9 +31,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         raise ValueError(
             "ckpt_path is missing: metanas-evaluate ckpt_path=<run>/checkpoints/best.ckpt"
         )
-    asked = cli.to_config(cfg)
-    config = as_trained(asked, HydraConfig.get().overrides.task)
-    run_dir = Path(asked.run_dir).resolve()
+    config = as_trained(cli.to_config(cfg, trains=False), HydraConfig.get().overrides.task)
+    run_dir = cli.make_run_dir(config)
     assert config.ckpt_path is not None
     module = MetaNASModule.load_from_checkpoint(
         config.ckpt_path, map_location="cpu", weights_only=True, evaluation=config.evaluation
@@ -41,28 +42,43 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 
 
 def as_trained(asked: conf.Config, overrides: list[str]) -> conf.Config:
-    """The configuration of the checkpoint's run, with the overrides of this command line on top."""
-    import torch
+    """The configuration of the checkpoint's run, with the overrides of this command line on top.
 
+    Raises:
+        ValueError: an override of something that a trained network cannot change.
+    """
     assert asked.ckpt_path is not None
-    checkpoint = torch.load(asked.ckpt_path, map_location="cpu", weights_only=True)
-    known = checkpoint.get("hyper_parameters", {})
-    stored = checkpoint.get("datamodule_hyper_parameters")
-    if not known or not stored:
-        raise ValueError(f"ckpt_path={asked.ckpt_path} is not a checkpoint of metanas-train")
-    seed = known["seed"]
-    data = {k: v for k, v in stored.items() if k != "seed"}
-    trained = OmegaConf.create({"data": data, "evaluation": known["evaluation"]})
-    new = OmegaConf.create(cli.resolved(asked))
-    for override in overrides:
-        key = override.split("=")[0].lstrip("+~").split("@")[0]
-        if key.partition(".")[0] in ("data", "evaluation"):
-            OmegaConf.update(trained, key, OmegaConf.select(new, key), merge=False)
-    plain: Any = OmegaConf.to_container(trained)
-    asked.data = conf.from_plain(conf.DataConfig, plain["data"])
-    asked.evaluation = conf.from_plain(conf.EvaluationConfig, plain["evaluation"])
-    asked.seed = seed
+    checkpoint = cli.read_checkpoint(asked.ckpt_path)
+    known = checkpoint["hyper_parameters"]
+    stored = {k: v for k, v in checkpoint["datamodule_hyper_parameters"].items() if k != "seed"}
+    trained = {"data": stored, "evaluation": dict(known["evaluation"])}
+    new = asdict(asked)
+    for key in overridden(overrides):
+        group, _, name = key.partition(".")
+        conf.check(group in TAKES, key, "...", f"metanas-evaluate takes {', '.join(TAKES)}")
+        if group in trained:
+            names = (name,) if name else OF_A_DATA_SET if group == "data" else tuple(new[group])
+            trained[group] |= {n: new[group][n] for n in names}
+    channels, size, _ = known["image_shape"]
+    for name, value in (("channels", channels), ("image_size", size)):
+        allowed = f"the network was trained with {value}"
+        conf.check(trained["data"][name] == value, f"data.{name}", trained["data"][name], allowed)
+    asked.data = conf.from_plain(conf.DataConfig, trained["data"])
+    asked.evaluation = conf.from_plain(conf.EvaluationConfig, trained["evaluation"])
+    asked.space, asked.seed = known["space"], known["seed"]
+    asked.nas = conf.from_plain(conf.NASConfig, known["nas"])
+    asked.meta = conf.from_plain(conf.MetaConfig, known["meta"])
     return asked
+
+
+def overridden(overrides: list[str]) -> list[str]:
+    """Keys and groups that a command line sets, whole groups first.
+
+    >>> overridden(["data.n_ways=3", "data=folder", "+trainer.x=1"])
+    ['data', 'data.n_ways', 'trainer.x']
+    """
+    keys = [o.key_or_group for o in OverridesParser.create().parse_overrides(overrides)]
+    return sorted(keys, key=lambda key: "." in key)
 
 
 def main() -> None:

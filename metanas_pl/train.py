@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from metanas_pl import cli, conf
 
@@ -23,15 +23,13 @@ def run(cfg: DictConfig | conf.Config) -> dict[str, Any]:
     from metanas_pl.assembly import make_datamodule, make_module, make_trainer
 
     config = cfg if isinstance(cfg, conf.Config) else cli.to_config(cfg)
-    run_dir = Path(config.run_dir).resolve()
-    run_dir.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.create(cli.resolved(config)), run_dir / "config.yaml")
+    run_dir = cli.make_run_dir(config)
     pl.seed_everything(config.seed, verbose=False)
     datamodule, module = make_datamodule(config), make_module(config)
     with make_trainer(config, run_dir) as trainer:
         if trainer.is_global_zero:
             print(describe(config, module))
-        begin, first_step = time.perf_counter(), steps_done(config.ckpt_path)
+        begin, first_step = time.perf_counter(), steps_done(config, module)
         trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
         seconds = time.perf_counter() - begin
         stop_if_interrupted(trainer, run_dir)
@@ -45,13 +43,18 @@ def run(cfg: DictConfig | conf.Config) -> dict[str, Any]:
         return test(trainer, module, datamodule, config, run_dir, best, training)
 
 
-def steps_done(ckpt_path: str | None) -> int:
-    """Outer steps behind a checkpoint; 0 without one."""
-    import torch
+def steps_done(config: conf.Config, module: Any) -> int:
+    """Outer steps behind ``ckpt_path``; 0 without one.
 
-    if ckpt_path is None:
+    Raises:
+        ValueError: it was trained with another network.
+    """
+    if config.ckpt_path is None:
         return 0
-    checkpoint = torch.load(ckpt_path, map_location="cpu", weights_only=True)
+    checkpoint = cli.read_checkpoint(config.ckpt_path)
+    for key in ("space", "nas", "meta", "image_shape", "n_ways"):
+        then, now = checkpoint["hyper_parameters"][key], module.hparams[key]
+        conf.check(then == now, "ckpt_path", config.ckpt_path, f"it was trained with {key}={then}")
     return int(checkpoint["global_step"])
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from metanas_pl import cli, train
+from metanas_pl import cli, evaluate, train
 from tests.runs import execute
 
 MISTAKES = [
     ("data.n_wayz=5", ["data.n_wayz", "did you mean data.n_ways", "n_shots"]),
     ("meta.inner.stepz=5", ["meta.inner.stepz", "did you mean meta.inner.steps"]),
     ("experiment=nothing", ["experiment/nothing", "glyphs_5way_1shot"]),
+    ("space=resnet", ["space/resnet", "metanas_compact"]),
     ("data=cifar1000", ["data/cifar1000", "omniglot"]),
     ("data.n_ways=five", ["data.n_ways", "five", "Integer"]),
     ("data.n_ways=0", ["data.n_ways=0", "at least 2"]),
@@ -22,6 +24,14 @@ MISTAKES = [
     ("data.n_shots=30", ["data.n_shots=30", "20"]),
     ("trainer.devices=4", ["trainer.devices=4", "data.meta_batch_size=6"]),
     ("ckpt_path=nowhere.ckpt", ["ckpt_path=nowhere.ckpt", "no such file"]),
+    ("ckpt_path=/", ["ckpt_path=/", "no such file"]),
+    ("data.source=nothing", ["data.source='nothing'", "glyphs"]),
+    ("data=folder", ["data.root"]),
+    ("trainer.accelerator=tpux", ["tpux"]),
+    ("trainer.devices=0", ["devices", "0"]),
+    ("seed=-1", ["seed=-1", "at least 0"]),
+    ("meta.head=none", ["meta.head=none", "learned, zero"]),
+    ("nas=fixed space.genotype=nobody", ["space.genotype=nobody", "metanas_in_v2"]),
     ("nas=fixed", ["nas=fixed needs space.genotype"]),
     ("trainer.max_stepz=5", ["trainer.max_stepz"]),
     ("space.channels=-3", ["space.channels=-3", "at least 1"]),
@@ -43,12 +53,40 @@ def main(monkeypatch: Any, tmp_path: Path, *arguments: str) -> int:
 def test_mistake(
     override: str, told: list[str], monkeypatch: Any, tmp_path: Path, capsys: Any
 ) -> None:
-    assert main(monkeypatch, tmp_path, override) != 0
+    begin = time.monotonic()
+    assert main(monkeypatch, tmp_path, *override.split()) != 0
+    assert time.monotonic() - begin < 20
     error = capsys.readouterr().err
     for text in told:
         assert text in error
     assert "Traceback" not in error
     assert len(error.strip().splitlines()) <= 2, error
+
+
+def test_wrong_keys_in_a_file_of_the_user(monkeypatch: Any, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "experiment").mkdir()
+    file = tmp_path / "experiment" / "mine.yaml"
+    file.write_text("# @package _global_\ndata: {n_wayz: 3}\n")
+    path = f"hydra.searchpath=[file://{tmp_path}]"
+    assert main(monkeypatch, tmp_path, path, "experiment=mine") != 0
+    error = capsys.readouterr().err
+    assert "n_wayz" in error and "n_ways" in error
+    assert "Traceback" not in error and len(error.strip().splitlines()) <= 2, error
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("seed=0", ["ckpt_path"]),
+        ("ckpt_path=nowhere.ckpt", ["ckpt_path=nowhere.ckpt", "no such file"]),
+        ("ckpt_path=any evaluation.adapt=all", ["evaluation.adapt=all", "nothing"]),
+    ],
+)
+def test_mistake_in_an_evaluation(
+    override: str, told: list[str], monkeypatch: Any, tmp_path: Path, capsys: Any
+) -> None:
+    monkeypatch.setattr(train, "main", evaluate.main)
+    test_mistake(override, told, monkeypatch, tmp_path, capsys)
 
 
 def test_full_error_shows_the_trace(tmp_path: Path) -> None:

@@ -138,10 +138,8 @@ def test_other_steps(zero_head: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_another_data_set(zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = runs.make_images(tmp_path / "other", n_images=9)
     folder = tmp_path / "run"
-    results = evaluated(
-        zero_head, folder, monkeypatch, "data=folder", f"data.root={other}", "data.n_queries=8",
-        "data.image_size=12", "data.channels=1",
-    )  # fmt: skip
+    overrides = ["data=folder", f"data.root={other}", "data.n_queries=8"]
+    results = evaluated(zero_head, folder, monkeypatch, *overrides)
     assert results["test/n_episodes"] == 5, "what `data=` does not name stays as trained"
     accuracies = [float(r["accuracy"]) * 24 for r in runs.read_rows(folder / "episodes_test.csv")]
     assert all(a == pytest.approx(round(a), abs=1e-3) for a in accuracies)

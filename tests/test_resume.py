@@ -103,6 +103,16 @@ def test_interrupted_twice(images: Path, undisturbed: dict[str, Path], tmp_path:
     runs.assert_same_training(last, undisturbed["fresh"])
 
 
+def test_another_network_is_refused(
+    images: Path, undisturbed: dict[str, Path], tmp_path: Path
+) -> None:
+    arguments = [*options(images, tmp_path, "fresh"), f"ckpt_path={undisturbed['fresh']}"]
+    for override in ("space.channels=5", "meta.inner.steps=3", "nas.t_min=0.07"):
+        group = override.split(".")[0]
+        with pytest.raises(ValueError, match=f"ckpt_path.*trained with {group}="):
+            train.run(runs.compose([*arguments, override]))
+
+
 @pytest.mark.parametrize("first", [3, 4])
 def test_a_finished_run_is_prolonged(images: Path, tmp_path: Path, first: int) -> None:
     """The constant schedule does not know how long the run is, so a longer one is a prolonged one."""
@@ -117,6 +127,7 @@ def test_a_finished_run_is_prolonged(images: Path, tmp_path: Path, first: int) -
     runs.assert_same_training(paths["prolonged"], paths["straight"])
 
 
+@pytest.mark.slow
 def test_ctrl_c_on_the_command_line(images: Path, tmp_path: Path) -> None:
     """A signal from outside at any time; the message's command ends like an undisturbed run."""
     n_steps = 40

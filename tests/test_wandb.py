@@ -28,12 +28,20 @@ def test_an_offline_run_holds_config_metrics_and_cells(tmp_path: Path, monkeypat
         seen["config"] = dict(self.experiment.config)
         image(self, key, images, **options)
 
+    log = WandbLogger.log_metrics
+
+    def log_metrics(self: WandbLogger, metrics: Any, step: int | None = None) -> None:
+        seen.setdefault("metrics", set()).update(metrics)
+        log(self, metrics, step)
+
     monkeypatch.setattr(WandbLogger, "log_image", log_image)
+    monkeypatch.setattr(WandbLogger, "log_metrics", log_metrics)
     images = make_images(tmp_path / "images")
     run(compose([*tiny(images, tmp_path / "run"), "logger=wandb"]))
     assert wandb.run is None, "the run is finished, so the next one starts afresh"
     assert sorted(seen["images"]) == ["cell/normal", "cell/reduce"]
     assert seen["config"]["data"]["n_ways"] == 3
+    assert {"val/accuracy", "test/accuracy", "test/adaptation_gain"} <= seen["metrics"]
     media = [path.name for path in (tmp_path / "run" / "wandb").rglob("*.png")]
     assert sum("normal" in name for name in media) == 1
     assert sum("reduce" in name for name in media) == 1

@@ -30,7 +30,11 @@ def cells(
         return Supernet(**shape, **chosen)
     if config["genotype"] is None:
         raise ValueError("nas=fixed needs space.genotype=<name or JSON file>")
-    return DerivedNetwork(Genotype.load(config["genotype"]), **shape)
+    try:
+        genotype = Genotype.load(config["genotype"])
+    except ValueError as error:
+        raise ValueError(f"space.genotype={config['genotype']}: {error}") from error
+    return DerivedNetwork(genotype, **shape)
 
 
 def conv4(
