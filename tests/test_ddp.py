@@ -23,9 +23,10 @@ def test_two_ranks_equal_one_process_with_warm_up_ending_in_between(
     options = [*tiny(images), *LONG, f"meta={meta}", "meta.outer.warm_up_steps=2"]
     options += ["meta.outer.optimizer=sgd", "meta.outer.weight_lr=0.05"]
     options += ["trainer.precision=64-true"]  # in 32 bits the order of sums can shift a threshold
-    for name, more in (("one", []), ("two", [*DDP, "trainer.max_steps=5"])):
-        done = execute("train", [*options, *more, f"hydra.run.dir={tmp_path / name}"], tmp_path)
-        assert done.returncode == 0, done.stderr[-2000:]
+    run(compose([*options, f"run_dir={tmp_path / 'one'}"]))
+    two = [*options, *DDP, "trainer.max_steps=5", f"hydra.run.dir={tmp_path / 'two'}"]
+    done = execute("train", two, tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
     last = "checkpoints/last.ckpt"
     assert_same_training(tmp_path / "one" / last, tmp_path / "two" / last, tolerance=1e-9)
     rows = [read_rows(tmp_path / name / "episodes_test.csv") for name in ("one", "two")]
