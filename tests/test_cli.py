@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
+import yaml
 
-from metanas_pl import cli, evaluate, train
+from metanas_pl import cli, conf, evaluate, train
 from tests.runs import execute
 
 MISTAKES = [
@@ -95,11 +97,32 @@ def test_full_error_shows_the_trace(tmp_path: Path) -> None:
     assert "Traceback" in done.stderr
 
 
-def test_help_lists_the_groups(tmp_path: Path) -> None:
-    done = execute("train", ["--help"], tmp_path)
-    assert done.returncode == 0
-    for group in ("experiment:", "data:", "space:", "nas:", "meta:", "trainer:", "logger:"):
-        assert group in done.stdout
+def fields(schema: type[Any]) -> dict[str, Any]:
+    """Names of the fields of a schema, below each those of its own schema."""
+    hints = get_type_hints(schema)
+    return {name: fields(hint) if is_dataclass(hint) else {} for name, hint in hints.items()}
+
+
+def paths(tree: Any) -> set[str]:
+    """Dotted names of all nodes of nested mappings."""
+    below = {key: paths(value) for key, value in tree.items()} if isinstance(tree, dict) else {}
+    return set(below) | {f"{key}.{path}" for key, found in below.items() for path in found}
+
+
+@pytest.mark.parametrize(
+    ("choice", "space"),
+    [("space=metanas", conf.CellSpaceConfig), ("space=conv4", conf.Conv4Config)],
+)
+def test_help_lists_every_group_and_key(choice: str, space: type[Any], tmp_path: Path) -> None:
+    done = execute("train", ["--help", choice], tmp_path)
+    assert done.returncode == 0, done.stderr
+    groups, _, config = done.stdout.partition("== Config ==")
+    names = {path.parent.name for path in Path(cli.CONFIG_DIR).glob("*/*.yaml")}
+    assert [name for name in names if f"\n{name}: " not in groups] == []
+    _, values, *_ = config.split("\n\n")
+    expected = paths({**fields(conf.Config), "space": fields(space)})
+    assert expected - paths(yaml.safe_load(values)) == set()
+    assert {"seed", "meta.inner.head_lr", "space.channels"} <= expected
 
 
 def test_the_configuration_folder_is_found() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,16 @@ def figures(results: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in results.items() if "seconds" not in k and not k.startswith("train/")}
 
 
+def refused(capsys: pytest.CaptureFixture[str], action: Callable[[], Any]) -> str:
+    """The one line with which ``action`` is refused."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        action()
+    assert stopped.value.code == 2
+    (message,) = (line for line in capsys.readouterr().err.splitlines() if line)
+    return message
+
+
 @pytest.mark.parametrize("head", ["zero", "learned"])
 def test_the_same_figures_digit_for_digit(
     head: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
@@ -98,18 +109,22 @@ def test_other_ways_with_a_zero_head(
     assert all(value == pytest.approx(round(value), abs=1e-4) for value in before)
 
 
-def test_a_learned_head_has_its_ways(
-    learned_head: Path,
+@pytest.mark.parametrize(
+    ("head", "override", "told"),
+    [("learned", "data.n_ways=4", "3 ways"), ("zero", "data.channels=3", "trained with 1")],
+)
+def test_what_does_not_fit_the_network_is_refused(
+    head: str,
+    override: str,
+    told: str,
     tmp_path: Path,
+    request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(SystemExit) as exit:
-        evaluated(learned_head, tmp_path, monkeypatch, "data.n_ways=4")
-    assert exit.value.code == 2
-    message = [line for line in capsys.readouterr().err.splitlines() if line]
-    assert len(message) == 1
-    assert "data.n_ways=4" in message[0] and "3 ways" in message[0]
+    run = request.getfixturevalue(f"{head}_head")
+    message = refused(capsys, lambda: evaluated(run, tmp_path, monkeypatch, override))
+    assert override in message and told in message
 
 
 def test_what_adapts(zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,20 +160,6 @@ def test_another_data_set(zero_head: Path, tmp_path: Path, monkeypatch: pytest.M
     assert all(a == pytest.approx(round(a), abs=1e-3) for a in accuracies)
 
 
-def test_images_of_another_shape_are_refused(
-    zero_head: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with pytest.raises(SystemExit) as exit:
-        evaluated(zero_head, tmp_path, monkeypatch, "data.channels=3")
-    assert exit.value.code == 2
-    message = [line for line in capsys.readouterr().err.splitlines() if line]
-    assert len(message) == 1
-    assert "data.channels=3" in message[0] and "1" in message[0]
-
-
 def test_nothing_is_unpickled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,11 +174,7 @@ def test_nothing_is_unpickled(
     for main in (evaluate.main, train.main):
         argv = ["x", f"ckpt_path={tmp_path / 'checkpoints' / 'best.ckpt'}"]
         monkeypatch.setattr(sys, "argv", [*argv, f"hydra.run.dir={tmp_path / 'out'}"])
-        with pytest.raises(SystemExit) as exit:
-            main()
-        assert exit.value.code == 2
-        message = [line for line in capsys.readouterr().err.splitlines() if line]
-        assert len(message) == 1 and "ckpt_path" in message[0]
+        assert "ckpt_path" in refused(capsys, main)
     assert not trap.exists()
 
 
@@ -190,11 +187,8 @@ def test_a_file_that_is_no_checkpoint_of_ours(
         torch.save(content, path)
         if content is None:
             path.write_text("no checkpoint at all")
-        with pytest.raises(SystemExit) as exit:
-            evaluated(tmp_path, tmp_path / "out", monkeypatch)
-        assert exit.value.code == 2
-        message = [line for line in capsys.readouterr().err.splitlines() if line]
-        assert len(message) == 1 and f"ckpt_path={path}" in message[0]
+        message = refused(capsys, lambda: evaluated(tmp_path, tmp_path / "out", monkeypatch))
+        assert f"ckpt_path={path}" in message
 
 
 def test_inference_mode(zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

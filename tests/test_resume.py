@@ -26,6 +26,7 @@ VARIANTS = {
     "carried": ("meta.inner.state=carried",),
     "workers": ("data.num_workers=2",),
     "no_validation": ("trainer.limit_val_batches=0",),
+    "min_steps": (f"trainer.min_steps={N_STEPS}", "trainer.min_epochs=2"),
     "pruned": ("nas.meta_prune_interval=1", "nas.meta_prune_threshold=0.124", "nas.t_min=0.01"),
 }
 
@@ -62,7 +63,7 @@ def interrupt(arguments: list[str], step: int) -> None:
 
 
 CASES = [("fresh", k) for k in (1, 2, 3, 6)] + [
-    (variant, k) for variant in ("carried", "workers", "pruned", "no_validation") for k in (2, 3)
+    (variant, k) for variant in VARIANTS if variant != "fresh" for k in (2, 3)
 ]
 
 

@@ -46,20 +46,23 @@ class GracefulInterrupt(pl.Callback):
         but ``on_validation_end``. The validation that Lightning adds to a stop in mid-epoch is left
         out; at the end of an epoch it is due anyway.
         """
-        if trainer.strategy.reduce_boolean_decision(self.interrupted, all=False):
-            self.interrupted = True
-            trainer.should_stop = True
-            save_last(trainer)
-            if not trainer.is_last_batch:
-                trainer.limit_val_batches = 0
+        if self._stops(trainer) and not trainer.is_last_batch:
+            trainer.limit_val_batches = 0
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Ctrl-C in a validation ends the training after it."""
         if not trainer.sanity_checking and trainer.state.fn == TrainerFn.FITTING:
-            if trainer.strategy.reduce_boolean_decision(self.interrupted, all=False):
-                self.interrupted = True
-                trainer.should_stop = True
-                save_last(trainer)
+            self._stops(trainer)
+
+    def _stops(self, trainer: pl.Trainer) -> bool:
+        """After Ctrl-C on any rank: save, and ask Lightning to stop, even before ``min_steps``."""
+        stops = trainer.strategy.reduce_boolean_decision(self.interrupted, all=False)
+        if stops:
+            self.interrupted = True
+            trainer.should_stop = True
+            trainer.fit_loop.min_epochs = trainer.fit_loop.epoch_loop.min_steps = None
+            save_last(trainer)
+        return stops
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Give Ctrl-C back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -92,24 +93,23 @@ class EpisodeDataModule(pl.LightningDataModule):
             channels=channels,
             omniglot_split=omniglot_split,
         )
-        train_shots = n_shots if n_train_shots is None else n_train_shots
-        train_queries = n_queries if n_train_queries is None else n_train_queries
-        self._per_class = {
-            "train": (train_shots, train_queries),
-            "val": (n_shots, n_queries),
-            "test": (n_shots, n_queries),
+        seen = partial(
+            EpisodeDataset,
+            n_ways=n_ways,
+            n_shots=n_shots if n_train_shots is None else n_train_shots,
+            n_queries=n_queries if n_train_queries is None else n_train_queries,
+            seed=seed,
+            rotations=rotations,
+        )
+        unseen = partial(seen, n_shots=n_shots, n_queries=n_queries)
+        self._episodes_of = {
+            "train": partial(seen, n_episodes=n_train_episodes),
+            "val": partial(unseen, n_episodes=n_val_episodes),
+            "test": partial(unseen, n_episodes=n_test_episodes),
         }
-        self._n_episodes = {
-            "train": n_train_episodes,
-            "val": n_val_episodes,
-            "test": n_test_episodes,
-        }
-        self.n_ways = n_ways
         self.meta_batch_size = meta_batch_size
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
-        self.seed = seed
-        self.rotations = rotations
         self._datasets: dict[str, EpisodeDataset] = {}
 
     @property
@@ -126,18 +126,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         if self._datasets:
             return
         store = prepare_source(self.source, self.request)
-        for split in SPLITS:
-            n_shots, n_queries = self._per_class[split]
-            self._datasets[split] = EpisodeDataset(
-                store,
-                split,
-                n_ways=self.n_ways,
-                n_shots=n_shots,
-                n_queries=n_queries,
-                n_episodes=self._n_episodes[split],
-                seed=self.seed,
-                rotations=self.rotations,
-            )
+        self._datasets = {split: self._episodes_of[split](store, split) for split in SPLITS}
 
     @property
     def store(self) -> ClassStore:

@@ -91,6 +91,7 @@ class EpisodeDataset(Dataset[Episode]):
         self.n_queries = n_queries
         self.n_episodes = n_episodes
         self.seed = seed
+        self._n_images = n_shots + n_queries  # of a class
         self.turns = 4 if rotations and split == "train" else 1
         self.epoch = 0
         classes = store.classes(split)
@@ -107,10 +108,10 @@ class EpisodeDataset(Dataset[Episode]):
                 f"choose 2..{available}"
             )
         smallest = min(self._counts)
-        if self.n_shots + self.n_queries > smallest:
+        if self._n_images > smallest:
             raise ValueError(
                 f"data.n_shots={self.n_shots} and data.n_queries={self.n_queries} (data.n_train_* "
-                f"in training) need {self.n_shots + self.n_queries} images a class, but the "
+                f"in training) need {self._n_images} images a class, but the "
                 f"smallest class of {where} has {smallest}: their sum must be at most {smallest}"
             )
 
@@ -148,7 +149,7 @@ class EpisodeDataset(Dataset[Episode]):
     def _draw(self, rng: np.random.Generator, number: int) -> np.ndarray:
         """S + Q different images of one class, ``(S+Q, C, H, W)``."""
         k, turn = divmod(number, self.turns)
-        rows = rng.choice(self._counts[k], self.n_shots + self.n_queries, replace=False)
+        rows = rng.choice(self._counts[k], self._n_images, replace=False)
         images = self.store.images[self._offsets[k] + rows]
         return np.rot90(images, turn, axes=(2, 3)) if turn else images
 
