@@ -1,10 +1,11 @@
 """Does search beat networks that were never searched? The controls beside a run of ``metanas-train``.
 
-    python -m benchmarks.controls RUN_FOLDER [--genotypes 3]
+    python -m benchmarks.controls RUN [--genotypes 3]
 
 trains, each as long as the run was trained and on the same episodes: random genotypes of the run's space
 (``nas=fixed``) and Conv4-32; then prints accuracy and the paired difference to the run, with 95 %
-intervals over episodes. Folders ``RUN_FOLDER/controls/*`` that are there already are not trained again.
+intervals over episodes, and writes them to ``RUN/controls.json``. Controls that ``RUN/controls`` holds
+already are not trained again.
 """
 
 from __future__ import annotations
@@ -12,37 +13,31 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from metanas_pl.conf import (
-    CellSpaceConfig,
-    Config,
-    Conv4Config,
-    DataConfig,
-    EvaluationConfig,
-    MetaConfig,
-    NASConfig,
-    from_plain,
-)
+from metanas_pl import cli
+from metanas_pl.conf import CellSpaceConfig, Config, Conv4Config, NASConfig, from_plain
 from metanas_pl.metrics import mean_interval95, paired_gain95
-from metanas_pl.spaces.genotype import Genotype
+from metanas_pl.spaces.genotype import Cell, Genotype
 from metanas_pl.train import run
 
-FIXED = NASConfig(
-    name="fixed", search=False, alpha_gradient="metanas_pl.functional.architecture_steps.frozen"
-)
+FILES_OF_A_RUN = ("config.yaml", "results.json", "episodes_test.csv")
+ENDLESS = 10**6  # epochs: the clock ends a control, and a schedule of the rates needs a number
+Table = dict[str, dict[str, float]]
 
 
 def random_genotype(space: CellSpaceConfig, seed: int) -> Genotype:
     """Uniform primitives on two different uniform inputs of each node."""
     rng = np.random.default_rng(seed)
 
-    def cell() -> tuple[tuple[tuple[str, int], ...], ...]:
+    def cell() -> Cell:
         nodes = []
         for i in range(space.n_nodes):
             inputs = sorted(rng.choice(i + 2, 2, replace=False).tolist())
@@ -52,66 +47,116 @@ def random_genotype(space: CellSpaceConfig, seed: int) -> Genotype:
     return Genotype(normal=cell(), reduce=cell())
 
 
-def typed(values: dict[str, Any]) -> Config:
-    """The configuration of a finished run, from its ``config.yaml``."""
-    schemas = {
-        "data": DataConfig,
-        "space": CellSpaceConfig,
-        "nas": NASConfig,
-        "meta": MetaConfig,
-        "evaluation": EvaluationConfig,
-    }
-    return Config(
-        **{k: from_plain(schemas[k], v) if k in schemas else v for k, v in values.items()}
-    )
+def typed(folder: Path) -> Config:
+    """The configuration of a finished run, from its ``config.yaml``, to be trained from the start."""
+    stored = OmegaConf.load(folder / "config.yaml")
+    merged = OmegaConf.merge(OmegaConf.structured(Config), stored, {"ckpt_path": None})
+    assert isinstance(merged, DictConfig)
+    return cli.to_config(merged)
+
+
+def fixed() -> NASConfig:
+    """What ``nas=fixed`` is."""
+    values = OmegaConf.to_container(OmegaConf.load(Path(cli.CONFIG_DIR, "nas", "fixed.yaml")))
+    nas: NASConfig = from_plain(NASConfig, values)
+    return nas
+
+
+def moved(values: Any, old: str, new: str) -> Any:
+    """``values`` in which every path in the folder ``old`` leads into ``new``."""
+    if isinstance(values, Mapping):
+        return {key: moved(value, old, new) for key, value in values.items()}
+    if isinstance(values, str) and f"{values}/".startswith(f"{old}/"):
+        return new + values[len(old) :]
+    return values
 
 
 def control(folder: Path, name: str, seconds: float, space: Any) -> Path:
-    """Train and test one control for ``seconds``, unless it is there."""
+    """The folder of one control, trained for ``seconds`` and tested now unless it was before."""
     place = folder / "controls" / name
     if not (place / "results.json").exists():
-        text = (folder / "config.yaml").read_text().replace(str(folder), str(place))
-        config = typed(OmegaConf.to_container(OmegaConf.create(text)))  # type: ignore[arg-type]
-        config.space, config.nas, config.run_dir, config.ckpt_path = space, FIXED, str(place), None
-        minutes, rest = divmod(int(seconds), 60)
-        config.trainer |= {"max_steps": -1, "max_time": f"00:00:{minutes:02d}:{rest:02d}"}
+        config = typed(folder)
+        old, new = config.run_dir, str(place)
+        config.callbacks = moved(config.callbacks, old, new)
+        config.logger = moved(config.logger, old, new)
+        config.run_dir, config.space, config.nas = new, space, fixed()
+        config.trainer |= {"max_time": {"seconds": seconds}, "max_epochs": ENDLESS}
+        config.trainer |= {"max_steps": -1, "min_steps": None, "min_epochs": None}
         run(config)
     return place
 
 
 def accuracies(folder: Path, column: str = "accuracy") -> torch.Tensor:
     """A column of ``episodes_test.csv``."""
-    with (folder / "episodes_test.csv").open() as file:
+    with (folder / "episodes_test.csv").open(encoding="utf-8", newline="") as file:
         return torch.tensor([float(row[column]) for row in csv.DictReader(file)]).double()
 
 
-def main() -> None:
-    """Train the controls and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def compare(ours: torch.Tensor, others: Mapping[str, torch.Tensor]) -> Table:
+    """Accuracy of the run and of the others, and what the run has more than each, with intervals."""
+    table: Table = {}
+    for name, values in {"this run": ours, **others}.items():
+        mean, interval = mean_interval95(values)
+        table[name] = {"accuracy": mean, "accuracy_ci95": interval}
+        if name in others:
+            gain, spread = paired_gain95(values, ours)
+            table[name] |= {"run_minus_it": gain, "run_minus_it_ci95": spread}
+    return table
+
+
+def print_table(table: Table, seconds: float) -> None:
+    """Print the comparison, in percent."""
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    title = f"controls, trained for {seconds:.0f} s each as this run was"
+    shown = RichTable("network", title=title, title_justify="left")
+    keys = {"accuracy": "accuracy", "run_minus_it": "this run minus it (paired)"}
+    for header in keys.values():
+        shown.add_column(header, justify="right")
+    for name, row in table.items():
+        cells = [
+            f"{100 * row[key]:{sign}.2f} ± {100 * row[key + '_ci95']:.2f} %" if key in row else ""
+            for key, sign in zip(keys, ("", "+"), strict=True)
+        ]
+        shown.add_row(name, *cells)
+    Console().print(shown)
+
+
+def parse(argv: Sequence[str] | None) -> tuple[Path, int]:
+    """Run folder and number of genotypes; a folder that has no controls ends the program."""
+    parser = argparse.ArgumentParser("python -m benchmarks.controls", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("run", type=Path, help="run folder of metanas-train")
     parser.add_argument("--genotypes", type=int, default=3, help="number of random genotypes")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     folder = options.run.resolve()
-    seconds = json.loads((folder / "results.json").read_text())["train/seconds"]
-    space = from_plain(
-        CellSpaceConfig, OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))["space"]
-    )
-    rows = {"this run": accuracies(folder), "pixel neighbour": accuracies(folder, "pixel_nn")}
-    for seed in range(options.genotypes):
+    missing = [name for name in FILES_OF_A_RUN if not (folder / name).is_file()]
+    if missing:
+        parser.error(f"{folder} is no folder of a finished run: {', '.join(missing)} missing")
+    config = typed(folder)
+    if not config.nas.search or config.space["builder"] != CellSpaceConfig.builder:
+        parser.error(f"{folder} did not search a space of cells: there is nothing to draw from")
+    return folder, options.genotypes
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train the controls, print the table and write it."""
+    folder, n_genotypes = parse(argv)
+    seconds = json.loads((folder / "results.json").read_text(encoding="utf-8"))["train/seconds"]
+    space = from_plain(CellSpaceConfig, typed(folder).space)
+    others = {"pixel neighbour": accuracies(folder, "pixel_nn")}
+    (folder / "controls").mkdir(exist_ok=True)
+    for seed in range(n_genotypes):
         path = folder / "controls" / f"random_{seed}.json"
-        path.parent.mkdir(exist_ok=True)
         random_genotype(space, seed).save(path)
-        fixed = from_plain(CellSpaceConfig, {**vars(space), "genotype": str(path)})
-        rows[f"random genotype {seed}"] = accuracies(
-            control(folder, f"random_{seed}", seconds, fixed)
-        )
-    rows["Conv4-32"] = accuracies(control(folder, "conv4", seconds, Conv4Config()))
-    print(f"{'':20} accuracy, %        this run minus it, %   (training: {seconds:.0f} s each)")
-    for name, values in rows.items():
-        mean, interval = mean_interval95(values)
-        gain, spread = paired_gain95(values, rows["this run"])
-        difference = "" if name == "this run" else f"{100 * gain:+.2f} ± {100 * spread:.2f}"
-        print(f"{name:20} {100 * mean:.2f} ± {100 * interval:.2f}       {difference}")
+        place = control(folder, f"random_{seed}", seconds, replace(space, genotype=str(path)))
+        others[f"random genotype {seed}"] = accuracies(place)
+    others["Conv4-32"] = accuracies(control(folder, "conv4", seconds, Conv4Config()))
+    table = compare(accuracies(folder), others)
+    text = json.dumps({"train/seconds": seconds, "networks": table}, indent=2)
+    (folder / "controls.json").write_text(text + "\n", encoding="utf-8")
+    print_table(table, seconds)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from hydra.utils import instantiate
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from metanas_pl.allocator import keep_freed_memory
 from metanas_pl.conf import Config
 from metanas_pl.data import EpisodeDataModule
 from metanas_pl.module import MetaNASModule
@@ -55,6 +56,7 @@ def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
     """
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
+    keep_freed_memory()
     for message in NOT_FOR_USERS:
         warnings.filterwarnings("ignore", message=message)
     loggers: list[Any] = [CSVLogger(str(run_dir.parent), name=run_dir.name, version="")]

@@ -34,6 +34,8 @@ def register_schemas() -> None:
     store.store(name="config_schema", node=conf.Config)
     store.store(group="space", name="cells_schema", node=conf.CellSpaceConfig)
     store.store(group="space", name="conv4_schema", node=conf.Conv4Config)
+    store.store(group="space", name="resnet12_schema", node=conf.ResNet12Config)
+    store.store(group="space", name="nasbench201_schema", node=conf.Nasbench201Config)
 
 
 def to_config(cfg: DictConfig, trains: bool = True) -> conf.Config:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from metanas_pl.spaces.primitives import PRIMITIVES
+from metanas_pl.spaces.primitives import BUILDERS, NONE, PRIMITIVES
 
 
 def check(condition: bool, key: str, value: Any, allowed: str) -> None:
@@ -71,7 +71,10 @@ class DataConfig:
 
 @dataclass
 class CellSpaceConfig:
-    """A network of stacked cells: a supernet, or with ``nas=fixed`` the network of ``genotype``."""
+    """A network of stacked cells: a supernet, or with ``nas=fixed`` the network of ``genotype``.
+
+    ``pool_norm``: pooling in the network of a genotype is followed by batch norm (in a supernet it is).
+    """
 
     name: str = "metanas"
     builder: str = "metanas_pl.spaces.build.cells"
@@ -83,6 +86,7 @@ class CellSpaceConfig:
     channel_factor: int = 1
     pair_inputs: bool = True
     primitives: list[str] = field(default_factory=lambda: list(PRIMITIVES))
+    pool_norm: bool = True
     genotype: str | None = None
 
     def __post_init__(self) -> None:
@@ -90,9 +94,12 @@ class CellSpaceConfig:
         for index in self.reductions:
             inside = 0 <= index < self.n_cells
             check(inside, "space.reductions", self.reductions, f"cells are 0..{self.n_cells - 1}")
-        check(len(self.primitives) > 0, "space.primitives", "[]", "name at least one primitive")
         for name in self.primitives:
-            check_choice("space.primitives", name, tuple(PRIMITIVES))
+            check_choice("space.primitives", name, tuple(BUILDERS))
+        some = any(name != NONE for name in self.primitives)
+        check(
+            some, "space.primitives", self.primitives, f"name at least one primitive beside {NONE}"
+        )
 
 
 @dataclass
@@ -108,20 +115,81 @@ class Conv4Config:
 
 
 @dataclass
-class NASConfig:
-    """A NAS method: relaxation, alpha-step, soft pruning.
+class CostConfig:
+    """Cost-aware search: a penalty on the expected cost of the network, in every alpha-step.
 
-    ``relaxation`` and ``alpha_gradient`` are dotted paths of functions. Thresholds are mixing weights;
+    Without ``target`` it is ``weight`` times the cost relative to the whole supernet; with one it is
+    ``weight`` times the share by which the cost exceeds it. ``target`` counts parameters, or FLOPs of
+    an image.
+    """
+
+    kind: str = "none"
+    weight: float = 1.0
+    target: float | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("nas.cost.kind", self.kind, ("none", "parameters", "flops"))
+        _check_numbers("nas.cost", self, "weight", 0)
+        _check_numbers("nas.cost", self, "target", 0, strict=True)
+
+
+@dataclass
+class ResNet12Config:
+    """The ResNet-12 backbone: channels of its four blocks."""
+
+    name: str = "resnet12"
+    builder: str = "metanas_pl.spaces.build.resnet12"
+    channels: list[int] = field(default_factory=lambda: [64, 128, 256, 512])
+
+    def __post_init__(self) -> None:
+        fits = len(self.channels) == 4 and all(width > 0 for width in self.channels)
+        check(fits, "space.channels", self.channels, "give four numbers, each at least 1")
+
+
+@dataclass
+class Nasbench201Config:
+    """NAS-Bench-201: a supernet, or with ``nas=fixed`` the network of ``genotype``."""
+
+    name: str = "nasbench201"
+    builder: str = "metanas_pl.spaces.build.nasbench201"
+    channels: int = 16
+    cells_per_stage: int = 5
+    genotype: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_numbers("space", self, "channels cells_per_stage", 1)
+
+
+@dataclass
+class NASConfig:
+    """A NAS method: relaxation, alpha-step, regulariser, soft pruning.
+
+    ``relaxation``, ``alpha_gradient``, ``noise``, ``perturb`` and ``regulariser`` are dotted paths of
+    functions, ``options`` their keyword arguments. ``step=joint`` takes weights and alphas from one
+    backward pass instead of ``alpha_gradient``. ``noise_per``: drawn for every ``pass``, or once a
+    ``task``. ``needs_weight_step``: the method looks at the w-step. ``auxiliary_skip`` is the first weight
+    of an extra skip connection, which decays to 0 over the outer steps. Thresholds are mixing weights;
     ``meta_prune_interval`` counts outer steps, 0 switches meta-pruning off.
     """
 
     name: str = "darts_first_order"
     search: bool = True
+    adapts_alphas: bool = True
     relaxation: str = "metanas_pl.functional.relaxation.softmax"
+    step: str = "alternating"
     alpha_gradient: str = "metanas_pl.functional.architecture_steps.first_order"
-    t_max: float = 1.0
-    t_min: float = 0.1
-    temperature_schedule: str = "linear"
+    needs_weight_step: bool = False
+    noise: str | None = None
+    noise_per: str = "pass"
+    perturb: str | None = None
+    regulariser: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    partial_channels: int = 1
+    auxiliary_skip: float = 0.0
+    cost: CostConfig = field(default_factory=CostConfig)
+    t_max: float = 0.3
+    t_min: float = 0.02
+    temperature_schedule: str = "geometric"
     threshold: float = 0.01
     test_threshold: float = 0.05
     meta_prune_threshold: float = 0.01
@@ -130,9 +198,12 @@ class NASConfig:
     def __post_init__(self) -> None:
         _check_numbers("nas", self, "t_max t_min", 0, strict=True)
         _check_numbers("nas", self, "threshold test_threshold meta_prune_threshold", 0)
-        _check_numbers("nas", self, "meta_prune_interval", 0)
+        _check_numbers("nas", self, "meta_prune_interval auxiliary_skip", 0)
+        _check_numbers("nas", self, "partial_channels", 1)
         check(self.t_min <= self.t_max, "nas.t_min", self.t_min, f"t_max is {self.t_max}")
         check_choice("nas.temperature_schedule", self.temperature_schedule, ("linear", "geometric"))
+        check_choice("nas.step", self.step, ("alternating", "joint"))
+        check_choice("nas.noise_per", self.noise_per, ("pass", "task"))
 
 
 @dataclass
@@ -140,7 +211,8 @@ class InnerConfig:
     """The inner loop.
 
     ``alpha_optimizer`` None takes ``optimizer``, ``head_lr`` None takes ``weight_lr``;
-    ``arch_steps`` None adapts alphas in every step.
+    ``arch_steps`` None adapts alphas in every step. ``proximal`` is lambda of the term
+    ``lambda/2 ||phi - theta||^2`` that ties the adapted point to theta (iMAML).
     """
 
     optimizer: str = "adam"
@@ -160,6 +232,7 @@ class InnerConfig:
     test_arch_steps: int | None = 50
     test_batch_size: int | None = None
     drop_path: float = 0.0
+    proximal: float = 0.0
 
     def __post_init__(self) -> None:
         check_choice("meta.inner.optimizer", self.optimizer, ("adam", "sgd"))
@@ -168,38 +241,52 @@ class InnerConfig:
         check_choice("meta.inner.state", self.state, ("fresh", "carried"))
         _check_numbers("meta.inner", self, "steps test_steps batch_size test_batch_size", 1)
         _check_numbers("meta.inner", self, "weight_lr head_lr alpha_lr weight_decay", 0)
-        _check_numbers("meta.inner", self, "alpha_weight_decay arch_steps test_arch_steps", 0)
+        _check_numbers(
+            "meta.inner", self, "alpha_weight_decay arch_steps test_arch_steps proximal", 0
+        )
         in_range = 0 <= self.drop_path < 1
         check(in_range, "meta.inner.drop_path", self.drop_path, "a probability in [0, 1)")
 
 
 @dataclass
 class OuterConfig:
-    """The outer optimizer and its schedule; ``warm_up_steps`` outer steps move weights only."""
+    """The outer optimizer and its schedule; ``warm_up_steps`` outer steps leave the alphas alone.
+
+    ``hyper_lr`` is the rate of learned inner hyper-parameters.
+    """
 
     optimizer: str = "sgd"
     weight_lr: float = 1.0
     alpha_lr: float = 0.6
+    hyper_lr: float = 1e-3
     schedule: str = "constant"
     warm_up_steps: int = 0
 
     def __post_init__(self) -> None:
         check_choice("meta.outer.optimizer", self.optimizer, ("adam", "sgd"))
         check_choice("meta.outer.schedule", self.schedule, ("constant", "linear", "cosine"))
-        _check_numbers("meta.outer", self, "weight_lr alpha_lr warm_up_steps", 0)
+        _check_numbers("meta.outer", self, "weight_lr alpha_lr hyper_lr warm_up_steps", 0)
 
 
 @dataclass
 class MetaConfig:
-    """A meta-learner: its meta-gradient (dotted path), inner and outer loop, head and backend.
+    """A meta-learner: what adapts, what is learned beside theta, how the meta-gradient comes about.
 
-    ``head``: ``zero`` starts every task with an empty head, so any number of ways can be tested;
-    ``learned`` meta-learns it. ``query_norm`` is the batch norm of training queries.
+    ``meta_gradient`` and ``rates`` are dotted paths of functions, ``options`` their keyword arguments.
+    ``adapts``: the weights that the inner loop moves. ``step_norms``: batch-norm scales and shifts of
+    their own for each inner step. ``head``: ``zero`` starts every task with an empty head, so any number of
+    ways can be tested; ``learned`` meta-learns it; ``prototype_init`` starts it from class means;
+    ``prototypes`` computes it from class means in every pass. ``query_norm`` is the batch norm of training
+    queries.
     """
 
     name: str = "reptile"
     meta_gradient: str = "metanas_pl.functional.meta_gradients.reptile"
-    head: str = "learned"
+    options: dict[str, Any] = field(default_factory=dict)
+    adapts: str = "all"
+    rates: str = "metanas_pl.functional.rates.constant"
+    step_norms: bool = False
+    head: str = "zero"
     query_norm: str = "inductive"
     backend: str = "auto"
     chunk_size: int | None = None
@@ -207,7 +294,9 @@ class MetaConfig:
     outer: OuterConfig = field(default_factory=OuterConfig)
 
     def __post_init__(self) -> None:
-        check_choice("meta.head", self.head, ("learned", "zero"))
+        check_choice("meta.adapts", self.adapts, ("all", "head", "body", "none"))
+        heads = ("learned", "zero", "prototype_init", "prototypes")
+        check_choice("meta.head", self.head, heads)
         check_choice("meta.query_norm", self.query_norm, ("inductive", "transductive"))
         check_choice("meta.backend", self.backend, ("auto", "loop", "vmap"))
         _check_numbers("meta", self, "chunk_size", 1)
@@ -274,5 +363,9 @@ def from_plain(schema: type[Any], values: Any) -> Any:
     known = {f.name: f.type for f in fields(schema)}
     unknown = sorted(set(values) - set(known))
     check(not unknown, schema.__name__, ", ".join(unknown), f"known keys are {', '.join(known)}")
-    nested = {"inner": InnerConfig, "outer": OuterConfig} if schema is MetaConfig else {}
+    parts: dict[type[Any], dict[str, type[Any]]] = {
+        MetaConfig: {"inner": InnerConfig, "outer": OuterConfig},
+        NASConfig: {"cost": CostConfig},
+    }
+    nested = parts.get(schema, {})
     return schema(**{k: from_plain(nested[k], v) if k in nested else v for k, v in values.items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 from collections.abc import Mapping
@@ -23,11 +24,13 @@ from metanas_pl.conf import (
 )
 from metanas_pl.functional.adaptation import Theta
 from metanas_pl.functional.optimizers import AdamState
-from metanas_pl.functional.relaxation import Mask, Mixing, entropy
-from metanas_pl.learning import EpisodeLearner, Evaluation, resolve
+from metanas_pl.functional.relaxation import Mask, Mixing, entropy, is_operation, softmax
+from metanas_pl.learning import Clock, EpisodeLearner, Evaluation
 from metanas_pl.metrics import EpisodeMean, pixel_nearest_neighbour
+from metanas_pl.resolve import resolve
+from metanas_pl.spaces.architecture import Architecture
 from metanas_pl.spaces.base import SearchSpace
-from metanas_pl.spaces.genotype import Genotype
+from metanas_pl.spaces.costs import KINDS, measure, reachable_cost
 
 ACCURACIES = {
     "accuracy": "accuracy",
@@ -63,8 +66,19 @@ def build_space(
     values = plain(config)
     builder = resolve(values["builder"], "space.builder")
     in_channels, image_size, _ = image_shape
+    asked = {"partial_channels": nas.partial_channels, "auxiliary_skip": nas.auxiliary_skip > 0}
+    default = {"partial_channels": 1, "auxiliary_skip": False}
+    extra = {k: v for k, v in asked.items() if nas.search and v != default[k]}
+    unknown = sorted(set(extra) - set(inspect.signature(builder).parameters))
+    if unknown:
+        raise ValueError(f"nas={nas.name} needs {unknown[0]}, which space={values['name']} has not")
     return builder(
-        values, in_channels=in_channels, image_size=image_size, n_ways=n_ways, search=nas.search
+        values,
+        in_channels=in_channels,
+        image_size=image_size,
+        n_ways=n_ways,
+        search=nas.search,
+        **extra,
     )
 
 
@@ -120,8 +134,14 @@ class MetaNASModule(pl.LightningModule):
         for name, alpha in self.alphas.items():
             self.register_buffer(f"alive_{name}", torch.ones_like(alpha, dtype=torch.bool))
         self.register_load_state_dict_post_hook(lambda module, _: module._restrict_space())
-        self.learner = EpisodeLearner(self.space, self.nas, self.meta)
+        self.costs = {kind: measure(self.space, kind, image_shape) for kind in KINDS}
+        cost = self.costs.get(self.nas.cost.kind)
+        self.learner = EpisodeLearner(self.space, self.nas, self.meta, cost)
+        hyper = self.learner.hyper(self.theta())
+        self.hyper_names = list(hyper)
+        self.hyper = nn.ParameterList(hyper.values())
         self.carried_states: Any = None
+        self.total_steps = 1.0
         self.metrics = nn.ModuleDict(
             {
                 f"{stage}_{name}": EpisodeMean()
@@ -136,7 +156,11 @@ class MetaNASModule(pl.LightningModule):
     def theta(self) -> Theta:
         """Everything meta-learned, detached from the autograd graph."""
         weights = {name: p.detach() for name, p in self.space.named_parameters()}
-        return Theta(weights, {name: a.detach() for name, a in self.alphas.items()})
+        alphas = {name: a.detach() for name, a in self.alphas.items()}
+        values = [h.detach() for h in getattr(self, "hyper", [])]
+        return Theta(
+            weights, alphas, dict(zip(getattr(self, "hyper_names", []), values, strict=True))
+        )
 
     def mask(self) -> Mask:
         """Alphas that meta-pruning has left alive, by name."""
@@ -147,18 +171,23 @@ class MetaNASModule(pl.LightningModule):
         at = self.nas.t_min if temperature is None else temperature
         return self.learner.relaxation(self.theta().alphas, at, self.mask())
 
+    def _probabilities(self, temperature: float) -> Mixing:
+        """Softmax of the meta-alphas, whatever the relaxation: how decided they are."""
+        return softmax(self.theta().alphas, temperature, self.mask())
+
     def _restrict_space(self) -> None:
         if len(self.alphas):
             self.space.restrict(self.mask())
 
-    def genotype(self) -> Genotype | None:
+    def genotype(self) -> Architecture | None:
         """The meta-genotype: hard pruning of the meta-alphas. None for a space without cells."""
         return self.space.genotype(self.mixing())
 
     @property
-    def warm_up(self) -> bool:
-        """Whether the next outer step moves weights only."""
-        return self.global_step < self.meta.outer.warm_up_steps
+    def clock(self) -> Clock:
+        """How far training is."""
+        warm_up = self.global_step < self.meta.outer.warm_up_steps
+        return Clock(self.global_step, self.total_steps, warm_up)
 
     # -- training -----------------------------------------------------------------------------
 
@@ -170,20 +199,20 @@ class MetaNASModule(pl.LightningModule):
             batch,
             seed=self.seed,
             mask=self.mask(),
-            warm_up=self.warm_up,
+            clock=self.clock,
             states=self.carried_states,
         )
         self.log_dict(
             {
                 "train/loss": result.loss,
                 "train/accuracy": result.accuracy,
-                "alpha/entropy": entropy(self.mixing(self.nas.t_max)),
+                "alpha/entropy": entropy(self._probabilities(self.nas.t_max)),
             },
             batch_size=len(batch.index),
         )
-        weights, alphas = result.gradient
-        params = [*self.space.parameters(), *self.alphas.values()]
-        grads = [*(weights[k] for k in theta.weights), *(alphas[k] for k in theta.alphas)]
+        params = [*self.space.parameters(), *self.alphas.values(), *self.hyper]
+        pairs = zip(theta, result.gradient, strict=True)
+        grads = [gradient[name] for values, gradient in pairs for name in values]
         return InjectGradient.apply(result.loss, len(params), *params, *grads)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -195,25 +224,28 @@ class MetaNASModule(pl.LightningModule):
 
     def meta_prune(self) -> None:
         """Switch off, for good, operation logits whose softmax at t_min is below the threshold."""
-        for name, weight in self.mixing().items():
-            if "pair" not in name:
+        for name, weight in self._probabilities(self.nas.t_min).items():
+            if is_operation(name):
                 largest = weight == weight.amax(-1, keepdim=True)
                 alive = getattr(self, f"alive_{name}")
                 alive &= (weight >= self.nas.meta_prune_threshold) | largest
         self._restrict_space()
 
     def configure_optimizers(self) -> Any:
-        """One optimizer with a group for weights and one for alphas, each with its schedule."""
+        """One optimizer with a group each for weights, alphas and learned inner hyper-parameters."""
         outer = self.meta.outer
         groups = [
             {"params": list(self.space.parameters()), "lr": outer.weight_lr, "name": "weights"},
             {"params": list(self.alphas.values()), "lr": outer.alpha_lr, "name": "alphas"},
+            {"params": list(self.hyper), "lr": outer.hyper_lr, "name": "hyper"},
         ]
         make = torch.optim.SGD if outer.optimizer == "sgd" else torch.optim.Adam
         optimizer = make([g for g in groups if g["params"]])
-        total = int(self.trainer.estimated_stepping_batches)
+        self.total_steps = float(self.trainer.estimated_stepping_batches)
+        if self.nas.auxiliary_skip and not math.isfinite(self.total_steps):
+            raise ValueError(f"nas={self.nas.name} decays over training: set trainer.max_steps")
         scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate_factor(outer, step, total)
+            optimizer, lambda step: learning_rate_factor(outer, step, self.total_steps)
         )
         return {
             "optimizer": optimizer,
@@ -232,7 +264,7 @@ class MetaNASModule(pl.LightningModule):
 
     def _evaluate(self, batch: Any, stage: str) -> Evaluation:
         plan = self.evaluation
-        if stage == "val" and self.warm_up:  # alphas that nobody trained yet must not adapt
+        if stage == "val" and self.clock.warm_up:  # alphas that nobody trained yet must not adapt
             plan = replace(plan, arch_steps=0)
         result = self.learner.evaluate(
             self.theta(), batch, seed=self.seed, mask=self.mask(), plan=plan
@@ -268,7 +300,7 @@ class MetaNASModule(pl.LightningModule):
                 {"episode": index, **row}
                 | {
                     "loss": float(result.loss[t]),
-                    "parameters": self.space.reachable_parameters(mixing),
+                    **{k: reachable_cost(self.space, c, mixing) for k, c in self.costs.items()},
                     "genotype": "" if genotype is None else str(genotype).replace("\n", "; "),
                     "seconds": seconds,
                 }
@@ -297,7 +329,7 @@ class MetaNASModule(pl.LightningModule):
             self.carried_states = tuple(AdamState(*part) if part else () for part in parts)
 
 
-def learning_rate_factor(outer: OuterConfig, step: int, total: int) -> float:
+def learning_rate_factor(outer: OuterConfig, step: int, total: float) -> float:
     """Factor on the outer rates at ``step`` of ``total`` (0 < total): constant, linear or cosine.
 
     >>> learning_rate_factor(OuterConfig(schedule="linear"), 25, 100)

@@ -17,10 +17,11 @@ from torch import Tensor
 from torch.func import functional_call
 
 from metanas_pl.functional import architecture_steps, meta_gradients
-from metanas_pl.functional.adaptation import Batch, Support, TaskLearner, adapt
+from metanas_pl.functional.adaptation import Batch, Objective, Support, TaskLearner, Theta, adapt
 from metanas_pl.functional.optimizers import InnerOptimizer, adam, sgd
 from metanas_pl.functional.relaxation import apply_threshold, softmax, temperatures
 from metanas_pl.spaces import DerivedNetwork, Genotype, Supernet
+from metanas_pl.spaces.costs import measure, reachable_cost
 from metanas_pl.spaces.official import translate
 
 FOLDER = Path(os.environ.get("METANAS_GOLDEN_DIR", Path(__file__).parent / "golden"))
@@ -84,10 +85,11 @@ def check_forward(case: dict[str, Any]) -> None:
     assert sum(p.numel() for p in net.parameters()) == case["n_weights"]
     assert sum(a.numel() for a in net.alphas().values()) == case["n_alphas"]
     expected = Genotype.from_dict(case["genotype"])
+    costs = measure(net, "parameters", tuple(case["x"].shape[1:]))
     assert net.genotype(theta.alphas) == expected
     for threshold, count in case.get("sparse_num_params", {}).items():
         mixing = apply_threshold(softmax(theta.alphas), float(threshold))
-        assert net.reachable_parameters(mixing) == count, f"threshold {threshold}"
+        assert reachable_cost(net, costs, mixing) == count, f"threshold {threshold}"
 
 
 def check_fixed(case: dict[str, Any]) -> None:
@@ -125,16 +127,15 @@ def check_trajectory(case: dict[str, Any]) -> None:
     schedule = temperatures(steps, arch_steps, anneal["t_max"], anneal["t_min"])
     learner = TaskLearner(
         architecture_steps.first_order,
-        *inner_optimizers(inner),
+        lambda hyper, step: inner_optimizers(inner),
         schedule,
         0 if inner["warm_up"] else steps,
     )
 
-    def logits(weights: Any, alphas: Any, x: Tensor, temperature: float) -> Tensor:
-        return functional_call(net, weights, (x, softmax(alphas, temperature)))
+    def loss(weights: Any, mixing: Any, batch: Batch) -> Tensor:
+        return F.cross_entropy(functional_call(net, weights, (batch.x, mixing)), batch.y)
 
-    def loss(weights: Any, alphas: Any, batch: Batch, temperature: float) -> Tensor:
-        return F.cross_entropy(logits(weights, alphas, batch.x, temperature), batch.y)
+    objective = Objective(lambda alphas, t, noise: softmax(alphas, t), loss)
 
     states, gradients = None, []
     for task in case["tasks"]:
@@ -146,19 +147,24 @@ def check_trajectory(case: dict[str, Any]) -> None:
             n_train + torch.arange(n_arch).expand(steps, -1),
         )
 
-        def query_loss(weights: Any, alphas: Any, task: Any = task) -> tuple[Tensor, Tensor]:
-            z = logits(weights, alphas, task["query_x"], schedule[-1])
+        def query_loss(point: Theta, step: int, task: Any = task) -> tuple[Tensor, Tensor]:
+            mixing = softmax(point.alphas, schedule[-1])
+            z = functional_call(net, point.weights, (task["query_x"], mixing))
             return F.cross_entropy(z, task["query_y"]), z.softmax(-1)
 
+        adapted = adapt(objective, theta, support, learner, states)
         run = meta_gradients.Task(
-            lambda t, s=support, carried=states: adapt(loss, t, s, learner, carried), query_loss
+            lambda theta, reached=adapted: reached,
+            query_loss,
+            lambda *_: iter(()),
+            lambda _: torch.zeros(()),
         )
         result = meta_gradients.reptile(theta, run)
         if not inner["fresh_state_per_task"]:
-            states = result.adapted.states
+            states = result.states
         expected = translate({**task["adapted_weights"], **task["adapted_alphas"]})
-        close(result.adapted.weights, expected.weights, 1e-5)
-        close(result.adapted.alphas, expected.alphas, 1e-5)
+        close(adapted.weights, expected.weights, 1e-5)
+        close(adapted.alphas, expected.alphas, 1e-5)
         close(result.loss, torch.tensor(task["query_loss"]), 1e-4)
         close(result.accuracy, task["query_prob"], 1e-4)
         gradients.append(result.gradient)

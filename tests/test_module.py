@@ -141,7 +141,8 @@ def test_evaluation_modes() -> None:
 
     nothing = evaluate(adapt="nothing")
     torch.testing.assert_close(nothing.accuracy, nothing.before)
-    start = module.learner.mixing(module.theta().alphas, 0.1, module.mask(), 0.05)
+    network = module.learner.network(3, module.mask(), 0.05)
+    start = network.mixing(module.theta().alphas, 0.1)
     for plan, moves in (({"adapt": "weights"}, False), ({"adapt": "alphas"}, True)):
         result = evaluate(**plan)
         same = all(

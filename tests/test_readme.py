@@ -28,15 +28,17 @@ def test_python_example(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
 
 
 def test_own_nas_method() -> None:
-    from metanas_pl.functional.adaptation import InnerProblem
+    from metanas_pl.functional.adaptation import Batch, InnerProblem, Objective, Pass
     from metanas_pl.functional.optimizers import sgd
 
     namespace: dict[str, Any] = {}
     exec(blocks("python")[1], namespace)
 
-    def train_loss(w: Any, a: Any) -> torch.Tensor:
-        return (w["w"] * a["a"] ** 2).sum()
+    def loss(w: Any, mixing: Any, batch: Batch) -> torch.Tensor:
+        return (w["w"] * mixing["a"] ** 2).sum()
 
     weights, alphas = {"w": torch.tensor(3.0)}, {"a": torch.tensor(2.0)}
-    problem = InnerProblem(train_loss, train_loss, weights, alphas, sgd(0.1), ())
+    objective = Objective(lambda alphas, temperature, noise: alphas, loss)
+    one_pass = Pass(objective, Batch(torch.zeros(1), torch.zeros(1)), 1.0, {})
+    problem = InnerProblem(one_pass, one_pass, weights, alphas, sgd(0.1), ())
     assert namespace["on_training_batch"](problem)["a"] == 12.0

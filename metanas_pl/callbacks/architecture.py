@@ -13,9 +13,9 @@ from metanas_pl.functional.relaxation import entropy
 
 
 class ArchitectureHistory(pl.Callback):
-    """Log the entropy of the alphas at each validation, and draw both cells when training ends.
+    """Log the entropy of the alphas at each validation, and draw the cells when training ends.
 
-    Files in ``run_dir``: ``cell_normal.svg|png``, ``cell_reduce.svg|png``, ``alpha_history.png`` and
+    Files in ``run_dir``: ``cell_<name>.svg|png`` for each cell, ``alpha_history.png`` and
     ``genotype.json``. W&B and TensorBoard get the cells as images.
     """
 
@@ -58,7 +58,7 @@ class ArchitectureHistory(pl.Callback):
 
         self.run_dir.mkdir(parents=True, exist_ok=True)
         genotype.save(self.run_dir / "genotype.json")
-        for cell in ("normal", "reduce"):
+        for cell in genotype.CELL_NAMES:
             figure = draw_cell(genotype, cell)
             for suffix in ("svg", "png"):
                 save_figure(figure, self.run_dir / f"cell_{cell}.{suffix}")

@@ -41,7 +41,9 @@ class EpisodeProgressBar(RichProgressBar):
                 fields[name] = f"{shown[key].item():.3f}"
         if "alpha/entropy" in shown and len(pl_module.alphas):
             nas = pl_module.nas
-            fields["T"] = f"{nas.t_max:g}→{nas.t_min:g}" if not pl_module.warm_up else nas.t_max
+            fields["T"] = (
+                f"{nas.t_max:g}→{nas.t_min:g}" if not pl_module.clock.warm_up else nas.t_max
+            )
             fields["entropy"] = f"{shown['alpha/entropy'].item():.2f}"
         elapsed = time.perf_counter() - self._begin
         steps = trainer.global_step - self._first_step

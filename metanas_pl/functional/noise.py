@@ -41,3 +41,27 @@ def drop_path(shape: tuple[int, ...], probability: float, generator: torch.Gener
     """Drop-path factors: 0 with ``probability``, else 1 / (1 - probability) (Larsson et al. 2017)."""
     kept = torch.rand(shape, generator=generator) >= probability
     return kept.float() / (1 - probability)
+
+
+CANDIDATES, BOOST = 3, 10
+"""Proposals of a gamma draw (see ``sampling.gamma_draw``) and its shape augmentation."""
+
+
+def gumbel(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Standard Gumbel noise, for relaxations that draw a choice."""
+    return -torch.log(-torch.log(_open_uniform(shape, generator)))
+
+
+def uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Uniform noise in (0, 1)."""
+    return _open_uniform(shape, generator)
+
+
+def gamma(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """What ``sampling.gamma_draw`` draws with: ``(*shape, 2 CANDIDATES + BOOST)``."""
+    normal = torch.randn((*shape, CANDIDATES), generator=generator)
+    return torch.cat([normal, _open_uniform((*shape, CANDIDATES + BOOST), generator)], dim=-1)
+
+
+def _open_uniform(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return torch.rand(shape, generator=generator).clamp(1e-6, 1 - 1e-6)

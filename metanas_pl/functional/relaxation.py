@@ -16,30 +16,48 @@ from torch import Tensor
 Alphas = dict[str, Tensor]
 Mixing = dict[str, Tensor]
 Mask = dict[str, Tensor]
+Params = dict[str, Tensor]
 Relaxation = Callable[..., Mixing]
 
 
-def softmax(alphas: Alphas, temperature: float = 1.0, mask: Mask | None = None) -> Mixing:
+def softmax(
+    alphas: Alphas,
+    temperature: float = 1.0,
+    mask: Mask | None = None,
+    noise: Params | None = None,
+) -> Mixing:
     """Mixing weights ``softmax(alpha / T)`` of every choice (MetaNAS, section 4; DARTS at T = 1).
 
     Args:
         alphas: logits, last dimension one choice.
         temperature: ``T > 0``; towards 0 the weights become one-hot.
         mask: boolean tensors like ``alphas``; entries that are False get weight 0 (meta-pruning).
+        noise: not used; another relaxation draws with it. Without noise each gives its most likely
+            or its mean weights, which is what an adapted network is tested with.
 
     >>> softmax({"normal_0": torch.tensor([0.0, math.log(3.0)])})["normal_0"]
     tensor([0.2500, 0.7500])
     """
     return {
-        name: torch.softmax(_switch_off(alpha, mask, name) / temperature, dim=-1)
+        name: torch.softmax(switch_off(alpha, mask, name) / temperature, dim=-1)
         for name, alpha in alphas.items()
     }
 
 
-def _switch_off(alpha: Tensor, mask: Mask | None, name: str) -> Tensor:
+def switch_off(alpha: Tensor, mask: Mask | None, name: str) -> Tensor:
+    """Logits with minus infinity where ``mask`` is False."""
     if mask is None or name not in mask:
         return alpha
     return alpha.masked_fill(~mask[name], -math.inf)
+
+
+def is_operation(name: str) -> bool:
+    """Whether the alphas called ``name`` choose primitives, ``(E, O)``; others weigh inputs of a node.
+
+    >>> is_operation("normal_0"), is_operation("normal_pair_0"), is_operation("reduce_edge_1")
+    (True, False, False)
+    """
+    return "_pair_" not in name and "_edge_" not in name
 
 
 def apply_threshold(mixing: Mixing, threshold: float) -> Mixing:

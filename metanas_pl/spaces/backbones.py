@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -32,3 +34,53 @@ class Conv4(SearchSpace):
         for block in self.blocks:
             x = F.max_pool2d(F.relu(block(x, context.reference)), 2)
         return x.flatten(1)
+
+
+class ResidualBlock(nn.Module):
+    """Three 3x3 convolutions with batch norm beside a 1x1 one, LeakyReLU, 2x2 max pooling."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            ConvNorm(conv(c, c_out, 3), affine=True, relu=False) for c in (c_in, c_out, c_out)
+        )
+        self.shortcut = ConvNorm(conv(c_in, c_out, 1), affine=True, relu=False)
+
+    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
+        """``(B, C, H, W) -> (B, C_out, H // 2, W // 2)``."""
+        first, second, third = self.layers.children()
+        y = F.leaky_relu(first(x, reference), 0.1)
+        y = F.leaky_relu(second(y, reference), 0.1)
+        y = third(y, reference) + self.shortcut(x, reference)
+        return F.max_pool2d(F.leaky_relu(y, 0.1), 2)
+
+
+class ResNet12(SearchSpace):
+    """Four residual blocks and global average pooling (Oreshkin et al. 2018, TADAM).
+
+    Channels are 64-128-256-512 there, and 64-160-320-640 in MetaOptNet (Lee et al. 2019), without its
+    DropBlock: dropout has no place in an inner loop of a few steps.
+
+    >>> net = ResNet12(in_channels=3, n_ways=5, channels=(64, 160, 320, 640), image_size=84)
+    >>> sum(p.numel() for p in net.blocks.parameters())
+    12424320
+    """
+
+    def __init__(
+        self, *, in_channels: int, n_ways: int, channels: Sequence[int], image_size: int
+    ) -> None:
+        super().__init__()
+        if image_size < 2 ** len(channels):
+            raise ValueError(
+                f"space=resnet12 halves images {len(channels)} times: {image_size} pixels is below "
+                f"{2 ** len(channels)}"
+            )
+        widths = zip((in_channels, *channels[:-1]), channels, strict=True)
+        self.blocks = nn.ModuleList(ResidualBlock(c_in, c_out) for c_in, c_out in widths)
+        self.head = nn.Linear(channels[-1], n_ways)
+
+    def features(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
+        """Pooled feature map, ``(B, channels[-1])``."""
+        for block in self.blocks:
+            x = block(x, context.reference)
+        return x.mean((2, 3))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Alphas, Mask, Mixing
-from metanas_pl.spaces.genotype import Genotype
+from metanas_pl.spaces.architecture import Architecture
 from metanas_pl.spaces.primitives import ConvNorm, FactorizedReduce, conv
 
 
@@ -18,11 +18,16 @@ class Context(NamedTuple):
 
     Attributes:
         reference: number of leading rows whose batch statistics normalise all rows; None takes all.
-        drop_path: factors ``(cells, edges, O, B)`` on the outputs of primitives, or None.
+        drop_path: factors ``(cells, edges, O, B)`` on the outputs of primitives, or None; a cell gets
+            its own, ``(edges, O, B)``.
+        auxiliary_skip: weight of the auxiliary skip connection on every edge (DARTS-).
+        head: False gives the features before the head.
     """
 
     reference: int | None = None
     drop_path: Tensor | None = None
+    auxiliary_skip: float = 0.0
+    head: bool = True
 
 
 class SearchSpace(nn.Module, ABC):
@@ -39,7 +44,8 @@ class SearchSpace(nn.Module, ABC):
 
     def forward(self, x: Tensor, mixing: Mixing, context: Context = Context()) -> Tensor:  # noqa: B008
         """Logits ``(B, n_ways)`` of images ``(B, C, H, W)`` under the mixing weights."""
-        return self.head(self.features(x, mixing, context))
+        features = self.features(x, mixing, context)
+        return self.head(features) if context.head else features
 
     def alphas(self) -> Alphas:
         """Initial architecture logits, by name; empty for a fixed network."""
@@ -49,13 +55,21 @@ class SearchSpace(nn.Module, ABC):
         """Hard pruning: the one-hot mixing weights of the genotype that ``mixing`` stands for."""
         return mixing
 
-    def genotype(self, mixing: Mixing) -> Genotype | None:
+    def genotype(self, mixing: Mixing) -> Architecture | None:
         """The discrete architecture; None where the space has no cells."""
         return None
 
-    def reachable_parameters(self, mixing: Mixing) -> int:
-        """Number of weights that an input still reaches when zero mixing weights are left out."""
-        return sum(p.numel() for p in self.parameters())
+    def usage(self, mixing: Mixing) -> Mixing:
+        """How much each primitive is used, ``(E, O)`` by alpha: 0 or 1 after :meth:`prune`."""
+        return {}
+
+    def choices(self) -> dict[str, list[list[list[nn.Module]]]]:
+        """The modules behind each entry of :meth:`usage`: ``[edge][primitive]``, one of every cell."""
+        return {}
+
+    def auxiliary_modules(self) -> list[nn.Module]:
+        """Modules that help a search and are no part of a derived network."""
+        return []
 
     def restrict(self, mask: Mask) -> None:
         """Do not compute what ``mask`` (meta-pruning) has switched off for good: its weight is 0."""
@@ -71,7 +85,7 @@ class CellNetwork(SearchSpace):
 
     Args:
         make_cell: ``make_cell(channels, is_reduction) -> nn.Module``; called as
-            ``cell(s0, s1, mixing, reference, drop_path)`` and giving ``n_outputs * channels`` channels.
+            ``cell(s0, s1, mixing, context)`` and giving ``n_outputs * channels`` channels.
         n_outputs: concatenated states of a (normal, reduction) cell.
         in_channels: channels of the images.
         n_ways: classes.
@@ -82,6 +96,8 @@ class CellNetwork(SearchSpace):
         channel_factor: growth of the channels at a reduction.
         affine: affine batch norm in the cells (the stem always has it).
     """
+
+    stem: nn.Module
 
     def __init__(
         self,
@@ -131,5 +147,5 @@ class CellNetwork(SearchSpace):
             left, right = self.preprocess[index].children()
             noise = None if context.drop_path is None else context.drop_path[index]
             x0, x1 = left(s0, context.reference), right(s1, context.reference)
-            s0, s1 = s1, cell(x0, x1, mixing, context.reference, noise)
+            s0, s1 = s1, cell(x0, x1, mixing, context._replace(drop_path=noise))
         return s1.mean((2, 3))

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Mixing
-from metanas_pl.spaces.base import CellNetwork
-from metanas_pl.spaces.genotype import Gene, Genotype
+from metanas_pl.spaces.base import CellNetwork, Context
+from metanas_pl.spaces.genes import Gene
+from metanas_pl.spaces.genotype import Genotype
 from metanas_pl.spaces.primitives import Identity, make_primitive
 
 
@@ -22,22 +23,24 @@ class DerivedCell(nn.Module):
         outputs: Sequence[int],
         channels: int,
         reduction: bool,
+        pool_norm: bool,
     ) -> None:
         super().__init__()
         self.inputs = [[source for _, source in node] for node in genes]
         self.outputs = list(outputs)
         self.nodes = nn.ModuleList(
             nn.ModuleList(
-                make_primitive(name, channels, 2 if reduction and source < 2 else 1, affine=True)
+                make_primitive(
+                    name, channels, 2 if reduction and source < 2 else 1, True, pool_norm
+                )
                 for name, source in node
             )
             for node in genes
         )
 
-    def forward(
-        self, s0: Tensor, s1: Tensor, mixing: Mixing, reference: int | None, noise: Tensor | None
-    ) -> Tensor:
-        """Concatenated output states; ``noise`` is ``(edges, 1, B)``."""
+    def forward(self, s0: Tensor, s1: Tensor, mixing: Mixing, context: Context) -> Tensor:
+        """Concatenated output states; ``context.drop_path`` is ``(edges, 1, B)``."""
+        reference, noise = context.reference, context.drop_path
         states, edge = [s0, s1], 0
         for node, sources in zip(self.nodes, self.inputs, strict=True):
             terms = []
@@ -53,6 +56,8 @@ class DerivedCell(nn.Module):
 
 class DerivedNetwork(CellNetwork):
     """A fixed network of stacked cells.
+
+    ``pool_norm``: pooling is followed by batch norm, as in MetaNAS and unlike in DARTS.
 
     >>> net = DerivedNetwork(Genotype.load("metanas_in_v2"), in_channels=3, n_ways=5, channels=28,
     ...                      n_cells=5, reductions=(1, 3))
@@ -71,13 +76,14 @@ class DerivedNetwork(CellNetwork):
         reductions: Sequence[int],
         stem_stride: int = 1,
         channel_factor: int = 1,
+        pool_norm: bool = True,
     ) -> None:
         cells = (
             (genotype.normal, genotype.normal_concat),
             (genotype.reduce, genotype.reduce_concat),
         )
         super().__init__(
-            lambda width, reduction: DerivedCell(*cells[reduction], width, reduction),
+            lambda width, reduction: DerivedCell(*cells[reduction], width, reduction, pool_norm),
             (len(genotype.normal_concat), len(genotype.reduce_concat)),
             in_channels=in_channels,
             n_ways=n_ways,

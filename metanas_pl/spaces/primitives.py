@@ -68,21 +68,42 @@ class FactorizedReduce(nn.Module):
         return self.norm(torch.cat([self.convs[0](x), self.convs[1](odd)], dim=1), reference)
 
 
-class PoolNorm(nn.Module):
-    """3x3 pooling followed by batch norm."""
+class Pool(nn.Module):
+    """3x3 pooling, ``max`` or ``avg``; the padding takes no part in an average."""
 
-    def __init__(self, kind: str, channels: int, stride: int, affine: bool) -> None:
+    def __init__(self, kind: str, stride: int) -> None:
         super().__init__()
         self.kind, self.stride = kind, stride
-        self.norm = BatchStatNorm(channels, affine)
 
     def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
         """``(B, C, H, W) -> (B, C, ceil(H/stride), ceil(W/stride))``."""
         if self.kind == "max":
-            x = F.max_pool2d(x, 3, self.stride, 1)
-        else:
-            x = F.avg_pool2d(x, 3, self.stride, 1, count_include_pad=False)
-        return self.norm(x, reference)
+            return F.max_pool2d(x, 3, self.stride, 1)
+        return F.avg_pool2d(x, 3, self.stride, 1, count_include_pad=False)
+
+
+class PoolNorm(Pool):
+    """3x3 pooling followed by batch norm."""
+
+    def __init__(self, kind: str, channels: int, stride: int, affine: bool) -> None:
+        super().__init__(kind, stride)
+        self.norm = BatchStatNorm(channels, affine)
+
+    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
+        """``(B, C, H, W) -> (B, C, ceil(H/stride), ceil(W/stride))``."""
+        return self.norm(super().forward(x), reference)
+
+
+class Zero(nn.Module):
+    """``none``: zeros of the shape that the other primitives give, whatever ``x`` holds."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
+        """``(B, C, H, W) -> (B, C, ceil(H/stride), ceil(W/stride))``."""
+        return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
 
 
 class Identity(nn.Module):
@@ -144,25 +165,45 @@ def _factorized_5(channels: int, stride: int, affine: bool) -> nn.Module:
     return ConvNorm(first, conv(channels, channels, (5, 1)), affine=affine)
 
 
-def _sep_3(channels: int, stride: int, affine: bool) -> nn.Module:
-    return Chain([separable(channels, 3, stride, affine), separable(channels, 3, 1, affine)])
+def _sep(channels: int, kernel: int, stride: int, affine: bool) -> nn.Module:
+    """The separable convolution applied twice; only the first has the stride."""
+    return Chain([separable(channels, kernel, s, affine) for s in (stride, 1)])
 
 
 # name -> build(channels, stride, affine)
-PRIMITIVES: dict[str, Callable[[int, int, bool], nn.Module]] = {
+BUILDERS: dict[str, Callable[[int, int, bool], nn.Module]] = {
     "max_pool_3x3": lambda c, stride, affine: PoolNorm("max", c, stride, affine),
     "avg_pool_3x3": lambda c, stride, affine: PoolNorm("avg", c, stride, affine),
     "skip_connect": _skip,
     "conv_1x5_5x1": _factorized_5,
     "conv_3x3": lambda c, stride, affine: separable(c, 3, stride, affine),
-    "sep_conv_3x3": _sep_3,
+    "sep_conv_3x3": lambda c, stride, affine: _sep(c, 3, stride, affine),
     "dil_conv_3x3": lambda c, stride, affine: separable(c, 3, stride, affine, dilation=2),
+    "sep_conv_5x5": lambda c, stride, affine: _sep(c, 5, stride, affine),
+    "dil_conv_5x5": lambda c, stride, affine: separable(c, 5, stride, affine, dilation=2),
+    "none": lambda c, stride, affine: Zero(stride),
 }
-"""The seven primitives of the paper, in the order of its alphas."""
+
+PRIMITIVES = tuple(BUILDERS)[:7]
+"""The seven primitives of the MetaNAS paper, in the order of its alphas."""
+
+NONE = "none"
+"""The primitive that cannot be chosen: a mixture may contain it, a genotype may not (DARTS)."""
 
 
-def make_primitive(name: str, channels: int, stride: int, affine: bool) -> nn.Module:
-    """Build the primitive called ``name``."""
-    if name not in PRIMITIVES:
-        raise ValueError(f"primitive {name!r} is unknown: choose from {', '.join(PRIMITIVES)}")
-    return PRIMITIVES[name](channels, stride, affine)
+def make_primitive(
+    name: str, channels: int, stride: int, affine: bool, pool_norm: bool = True
+) -> nn.Module:
+    """Build the primitive called ``name``; ``pool_norm`` puts batch norm after pooling.
+
+    Raises:
+        ValueError: there is no such primitive.
+
+    >>> make_primitive("max_pool_3x3", 4, 2, affine=False, pool_norm=False)
+    Pool()
+    """
+    if name not in BUILDERS:
+        raise ValueError(f"primitive {name!r} is unknown: choose from {', '.join(BUILDERS)}")
+    if not pool_norm and name in ("max_pool_3x3", "avg_pool_3x3"):
+        return Pool(name[:3], stride)
+    return BUILDERS[name](channels, stride, affine)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metanas_pl.functional.relaxation import Alphas, Mask, Mixing, is_member
-from metanas_pl.spaces.base import CellNetwork
-from metanas_pl.spaces.genotype import Gene, Genotype
-from metanas_pl.spaces.primitives import PRIMITIVES, Identity, make_primitive
+from metanas_pl.functional.relaxation import Alphas, Mask, Mixing, is_member, is_operation
+from metanas_pl.spaces.base import CellNetwork, Context
+from metanas_pl.spaces.genes import Gene
+from metanas_pl.spaces.genotype import Genotype
+from metanas_pl.spaces.primitives import NONE, PRIMITIVES, Identity, make_primitive
 
 CELL_TYPES = ("normal", "reduce")
 
@@ -30,64 +33,120 @@ def input_pairs(n_inputs: int) -> list[tuple[int, int]]:
     return list(combinations(range(n_inputs), 2))
 
 
-def edge_coefficients(weight_EO: Tensor, pair_P: Tensor | None) -> Tensor:
-    """Factor of each primitive in its node, ``(E, O)``.
+def edge_factors(mixing: Mixing, cell: str, node: int) -> Tensor:
+    """Factor of each edge of a node, ``(E,)``.
 
     With pair weights the node is  sum_{k<l} beta_kl (edge_k + edge_l)  (MetaNAS, eq. 8), which is
-    sum_k edge_k times the sum of the pair weights that k takes part in.
+    sum_k edge_k times the sum of the pair weights that k takes part in. With edge weights
+    (``{cell}_edge_{i}``, PC-DARTS) it is their weighted sum, else the plain sum.
 
-    >>> edge_coefficients(torch.eye(2), torch.tensor([0.5]))
-    tensor([[0.5000, 0.0000],
-            [0.0000, 0.5000]])
+    >>> edge_factors({"normal_0": torch.eye(2), "normal_pair_0": torch.tensor([0.5])}, "normal", 0)
+    tensor([0.5000, 0.5000])
     """
-    if pair_P is None:
-        return weight_EO
-    pairs = torch.tensor(input_pairs(weight_EO.shape[0]), device=pair_P.device)
-    incidence = is_member(pairs, weight_EO.shape[0]).to(pair_P)
-    return weight_EO * (pair_P @ incidence).unsqueeze(-1)
+    weight_EO = mixing[f"{cell}_{node}"]
+    n_edges = weight_EO.shape[0]
+    pair_P = mixing.get(f"{cell}_pair_{node}")
+    if pair_P is not None:
+        pairs = torch.tensor(input_pairs(n_edges), device=pair_P.device)
+        return (pair_P.unsqueeze(-1) * is_member(pairs, n_edges)).sum(0)
+    return mixing.get(f"{cell}_edge_{node}", weight_EO.new_ones(n_edges))
 
 
 class MixedCell(nn.Module):
-    """A cell with every primitive on every edge."""
+    """A cell with every primitive on every edge.
+
+    Args:
+        primitives: their names.
+        n_nodes: nodes.
+        channels: channels of each node.
+        reduction: whether edges from the cell's inputs have stride 2.
+        partial_channels: K; primitives see one of K parts of the channels (PC-DARTS), 1 sees all.
+        auxiliary_skip: a skip connection on every edge, weighted by ``context.auxiliary_skip`` (DARTS-).
+    """
 
     def __init__(
-        self, primitives: Sequence[str], n_nodes: int, channels: int, reduction: bool
+        self,
+        primitives: Sequence[str],
+        n_nodes: int,
+        channels: int,
+        reduction: bool,
+        partial_channels: int = 1,
+        auxiliary_skip: bool = False,
     ) -> None:
         super().__init__()
-        self.kind = CELL_TYPES[reduction]
+        self.kind, self.partial_channels = CELL_TYPES[reduction], partial_channels
+        strides = [[2 if reduction and j < 2 else 1 for j in range(i + 2)] for i in range(n_nodes)]
+        width = channels // partial_channels
         self.nodes = nn.ModuleList(
             nn.ModuleList(
                 nn.ModuleList(
-                    make_primitive(name, channels, 2 if reduction and j < 2 else 1, affine=False)
-                    for name in primitives
+                    make_primitive(name, width, stride, affine=False) for name in primitives
                 )
-                for j in range(i + 2)
+                for stride in of_node
             )
-            for i in range(n_nodes)
+            for of_node in strides
+        )
+        self.skips = nn.ModuleList(
+            nn.ModuleList(
+                make_primitive("skip_connect", channels, stride, affine=False) for stride in of_node
+            )
+            for of_node in (strides if auxiliary_skip else [])
         )
         self.alive = [[[True] * len(primitives)] * (i + 2) for i in range(n_nodes)]
 
-    def forward(
-        self, s0: Tensor, s1: Tensor, mixing: Mixing, reference: int | None, noise: Tensor | None
-    ) -> Tensor:
-        """Concatenated nodes, ``(B, n_nodes * C, H', W')``; ``noise`` is ``(edges, O, B)``."""
+    def forward(self, s0: Tensor, s1: Tensor, mixing: Mixing, context: Context) -> Tensor:
+        """Concatenated nodes, ``(B, n_nodes * C, H', W')``; ``context.drop_path`` is ``(edges, O, B)``."""
         states, first_edge = [s0, s1], 0
         for i, edges in enumerate(self.nodes):
-            factors = edge_coefficients(
-                mixing[f"{self.kind}_{i}"], mixing.get(f"{self.kind}_pair_{i}")
-            )
+            of_edge = edge_factors(mixing, self.kind, i)
+            factors = mixing[f"{self.kind}_{i}"] * of_edge.unsqueeze(-1)
             terms = []
             for j, edge in enumerate(edges.children()):
-                for o, primitive in enumerate(edge.children()):
-                    if not self.alive[i][j][o]:
-                        continue
-                    term = factors[j, o] * primitive(states[j], reference)
-                    if noise is not None and not isinstance(primitive, Identity):
-                        term = term * noise[first_edge + j, o].view(-1, 1, 1, 1)
-                    terms.append(term)
+                x = states[j]
+                part = (
+                    x if self.partial_channels == 1 else x[:, : x.shape[1] // self.partial_channels]
+                )
+                mixed = self._mixture(
+                    edge, part, factors[j], self.alive[i][j], first_edge + j, context
+                )
+                if self.partial_channels > 1:
+                    mixed = [self._rejoined(x, mixed, of_edge[j])]
+                if self.skips and context.auxiliary_skip:
+                    skip = self.skips[i][j](x, context.reference)  # type: ignore[index]
+                    mixed.append(context.auxiliary_skip * of_edge[j] * skip)
+                terms += mixed
             states.append(sum(terms[1:], terms[0]))
             first_edge += i + 2
         return torch.cat(states[2:], dim=1)
+
+    def _mixture(
+        self,
+        edge: Any,
+        x: Tensor,
+        factor_O: Tensor,
+        alive: list[bool],
+        number: int,
+        context: Context,
+    ) -> list[Tensor]:
+        """Weighted outputs of the primitives of one edge that meta-pruning has left."""
+        terms = []
+        for o, primitive in enumerate(edge.children()):
+            if not alive[o]:
+                continue
+            term = factor_O[o] * primitive(x, context.reference)
+            if context.drop_path is not None and not isinstance(primitive, Identity):
+                term = term * context.drop_path[number, o].view(-1, 1, 1, 1)
+            terms.append(term)
+        return terms
+
+    def _rejoined(self, x: Tensor, mixed: list[Tensor], of_edge: Tensor) -> Tensor:
+        """Mixed channels beside those that pass by, shuffled so that they take turns (PC-DARTS)."""
+        joined = sum(mixed[1:], mixed[0])
+        rest = x[:, x.shape[1] // self.partial_channels :]
+        if rest.shape[2:] != joined.shape[2:]:
+            rest = F.max_pool2d(rest, 2, 2, ceil_mode=True)
+        both = torch.cat([joined, of_edge * rest], dim=1)
+        return both.unflatten(1, (self.partial_channels, -1)).transpose(1, 2).flatten(1, 2)
 
 
 class Supernet(CellNetwork):
@@ -111,9 +170,17 @@ class Supernet(CellNetwork):
         channel_factor: int = 1,
         pair_inputs: bool = True,
         primitives: Sequence[str] = tuple(PRIMITIVES),
+        partial_channels: int = 1,
+        auxiliary_skip: bool = False,
     ) -> None:
+        if channels % partial_channels:
+            raise ValueError(
+                f"nas.partial_channels={partial_channels} must divide space.channels={channels}"
+            )
         super().__init__(
-            lambda width, reduction: MixedCell(primitives, n_nodes, width, reduction),
+            lambda width, reduction: MixedCell(
+                primitives, n_nodes, width, reduction, partial_channels, auxiliary_skip
+            ),
             (n_nodes, n_nodes),
             in_channels=in_channels,
             n_ways=n_ways,
@@ -125,6 +192,7 @@ class Supernet(CellNetwork):
             affine=False,
         )
         self.n_nodes, self.pair_inputs, self.primitives = n_nodes, pair_inputs, tuple(primitives)
+        self.edge_weights = partial_channels > 1 and not pair_inputs
 
     def alphas(self) -> Alphas:
         """Logits close to zero (1e-3 times normal noise, as in DARTS), for both cell types."""
@@ -134,6 +202,8 @@ class Supernet(CellNetwork):
                 shapes[f"{cell}_{i}"] = (i + 2, len(self.primitives))
                 if self.pair_inputs:
                     shapes[f"{cell}_pair_{i}"] = (len(input_pairs(i + 2)),)
+                if self.edge_weights:
+                    shapes[f"{cell}_edge_{i}"] = (i + 2,)
         return {name: 1e-3 * torch.randn(shape) for name, shape in shapes.items()}
 
     def restrict(self, mask: Mask) -> None:
@@ -147,18 +217,58 @@ class Supernet(CellNetwork):
         n_edges = sum(i + 2 for i in range(self.n_nodes))
         return len(self.cells), n_edges, len(self.primitives)
 
+    def usage(self, mixing: Mixing) -> Mixing:
+        """Probability of each primitive on each edge that it is part of the network, ``(E, O)``."""
+        used = {}
+        for name in (n for n in mixing if is_operation(n)):
+            cell, _, node = name.rpartition("_")
+            pairs = {k: w for k, w in mixing.items() if k == f"{cell}_pair_{node}" or k == name}
+            used[name] = mixing[name] * edge_factors(pairs, cell, int(node)).unsqueeze(-1)
+        return used
+
+    def choices(self) -> dict[str, list[list[list[nn.Module]]]]:
+        """Modules behind :meth:`usage`, ``[edge][primitive]``, one of every cell of the type."""
+        modules: dict[str, list[list[list[nn.Module]]]] = {}
+        for cell in self.cells:
+            for i, edges in enumerate(cell.nodes):  # type: ignore[union-attr, arg-type]
+                empty: list[list[list[nn.Module]]] = [[[] for _ in self.primitives] for _ in edges]
+                of_node = modules.setdefault(f"{cell.kind}_{i}", empty)
+                for j, edge in enumerate(edges):
+                    for o, primitive in enumerate(edge):
+                        of_node[j][o].append(primitive)
+        return modules
+
+    def auxiliary_modules(self) -> list[nn.Module]:
+        """The auxiliary skip connections."""
+        return [cell.skips for cell in self.cells]  # type: ignore[misc]
+
     def prune(self, mixing: Mixing) -> Mixing:
         """One-hot primitives; one pair, or the two strongest edges (DARTS), of each node."""
-        pruned = {
-            name: is_member(weight.argmax(-1, keepdim=True), weight.shape[-1]).to(weight)
-            for name, weight in mixing.items()
-        }
-        if not self.pair_inputs:
-            for name, weight_EO in mixing.items():
-                best = weight_EO.max(-1).values.topk(2).indices
-                kept = is_member(best, weight_EO.shape[0])
-                pruned[name] = pruned[name] * kept.unsqueeze(-1)
+        pruned = {}
+        for name, weight in mixing.items():
+            if "edge" in name:  # scales what stays
+                pruned[name] = weight
+                continue
+            chosen = self._without_none(weight) if is_operation(name) else weight
+            one_hot = is_member(chosen.argmax(-1, keepdim=True), weight.shape[-1]).to(weight)
+            if is_operation(name) and not self.pair_inputs:
+                kept = is_member(self._strongest_edges(mixing, name), weight.shape[0])
+                one_hot = one_hot * kept.unsqueeze(-1)
+            pruned[name] = one_hot
         return pruned
+
+    def _without_none(self, weight_EO: Tensor) -> Tensor:
+        """Mixing weights of what may be chosen: ``none`` may not."""
+        if NONE not in self.primitives:
+            return weight_EO
+        none = torch.arange(weight_EO.shape[-1], device=weight_EO.device)
+        return weight_EO.masked_fill(none == self.primitives.index(NONE), -1.0)
+
+    def _strongest_edges(self, mixing: Mixing, name: str) -> Tensor:
+        """The two edges of a node whose best primitive weighs most (DARTS, section 2.4)."""
+        cell, _, node = name.rpartition("_")
+        strength = self._without_none(mixing[name]).max(-1).values
+        return (strength * edge_factors(mixing, cell, int(node))).topk(2).indices
 
     def genotype(self, mixing: Mixing) -> Genotype:
         """The strongest primitive on the inputs that :meth:`prune` keeps."""
@@ -169,23 +279,11 @@ class Supernet(CellNetwork):
         return Genotype(normal=cells["normal"], reduce=cells["reduce"])
 
     def _genes(self, mixing: Mixing, cell: str, node: int) -> tuple[Gene, ...]:
-        weight_EO = mixing[f"{cell}_{node}"]
+        name = f"{cell}_{node}"
+        chosen = self._without_none(mixing[name]).argmax(-1).tolist()
         if self.pair_inputs:
             best = int(mixing[f"{cell}_pair_{node}"].argmax())
             inputs = list(input_pairs(node + 2)[best])
         else:
-            inputs = weight_EO.max(-1).values.topk(2).indices.tolist()
-        return tuple((self.primitives[int(weight_EO[k].argmax())], k) for k in inputs)
-
-    def reachable_parameters(self, mixing: Mixing) -> int:
-        """Weights outside the cells' edges, and of every primitive whose factor is not zero."""
-        total = sum(p.numel() for p in self.parameters())
-        for cell in self.cells:
-            for i, edges in enumerate(cell.nodes):  # type: ignore[union-attr, arg-type]
-                live = edge_coefficients(
-                    mixing[f"{cell.kind}_{i}"], mixing.get(f"{cell.kind}_pair_{i}")
-                )
-                for edge, row in zip(edges, (live != 0).tolist(), strict=True):
-                    dead = (p for p, alive in zip(edge, row, strict=True) if not alive)
-                    total -= sum(w.numel() for primitive in dead for w in primitive.parameters())
-        return total
+            inputs = self._strongest_edges(mixing, name).tolist()
+        return tuple((self.primitives[chosen[k]], k) for k in inputs)

@@ -9,7 +9,8 @@ import torch
 
 from metanas_pl.functional.relaxation import apply_threshold, softmax
 from metanas_pl.spaces import Context, DerivedNetwork, Supernet
-from metanas_pl.spaces.supernet import MixedCell, edge_coefficients
+from metanas_pl.spaces.costs import measure, reachable_cost
+from metanas_pl.spaces.supernet import MixedCell, edge_factors
 
 PAPER = {"channels": 28, "n_cells": 4, "n_nodes": 3, "reductions": (1, 3)}
 
@@ -36,8 +37,8 @@ def test_pair_inputs_equal_the_sum_over_pairs(n_inputs: int) -> None:
     beta = torch.rand(len(pairs), dtype=torch.float64)
     mixed = (weight * edges).sum(1)
     expected = sum(float(b) * (mixed[k] + mixed[j]) for b, (k, j) in zip(beta, pairs, strict=True))
-    actual = (edge_coefficients(weight, beta) * edges).sum()
-    torch.testing.assert_close(float(actual), float(expected))
+    factors = edge_factors({"normal_0": weight, "normal_pair_0": beta}, "normal", 0)
+    torch.testing.assert_close(float((factors * mixed).sum()), float(expected))
 
 
 @pytest.mark.parametrize("pair_inputs", [True, False])
@@ -80,7 +81,7 @@ def test_pruned_supernet_equals_the_derived_network(pair_inputs: bool) -> None:
     x = torch.randn(5, 1, 12, 12)
     expected = torch.func.functional_call(derived, copy, (x, {}))
     torch.testing.assert_close(net(x, mixing), expected, rtol=1e-5, atol=1e-5)
-    skeleton = net.reachable_parameters(mixing)
+    skeleton = reachable_cost(net, measure(net, "parameters", (1, 12, 12)), mixing)
     affine = sum(
         p.numel() for n, p in derived.named_parameters() if "norm" in n and "stem" not in n
     )
@@ -92,11 +93,8 @@ def test_genotype_and_prune_tell_the_same() -> None:
         net = small(pair_inputs=pair_inputs)
         mixing = softmax({k: torch.randn_like(a) for k, a in net.alphas().items()})
         assert net.genotype(mixing) == net.genotype(net.prune(mixing)) or not pair_inputs
-        live = sum(
-            int((edge_coefficients(w, net.prune(mixing).get(f"normal_pair_{i}")) != 0).sum())
-            for i in range(2)
-            for w in [net.prune(mixing)[f"normal_{i}"]]
-        )
+        used = net.usage(net.prune(mixing))
+        live = sum(int((used[f"normal_{i}"] != 0).sum()) for i in range(2))
         assert live == 4  # two inputs of each of two nodes
 
 
@@ -120,10 +118,10 @@ def test_drop_path_zero_factors_leave_only_identities() -> None:
     cell = MixedCell(["skip_connect", "conv_3x3"], 1, 4, reduction=False)
     mixing = {"normal_0": torch.tensor([[0.3, 0.7], [0.4, 0.6]])}
     a, b = torch.randn(2, 3, 4, 6, 6)
-    dropped = cell(a, b, mixing, None, torch.zeros(2, 2, 3))
+    dropped = cell(a, b, mixing, Context(drop_path=torch.zeros(2, 2, 3)))
     torch.testing.assert_close(dropped, 0.3 * a + 0.4 * b)
-    kept = cell(a, b, mixing, None, torch.ones(2, 2, 3))
-    torch.testing.assert_close(kept, cell(a, b, mixing, None, None))
+    kept = cell(a, b, mixing, Context(drop_path=torch.ones(2, 2, 3)))
+    torch.testing.assert_close(kept, cell(a, b, mixing, Context()))
 
 
 def test_stated_drop_path_shape_fits() -> None:

@@ -1,0 +1,148 @@
+"""Every meta-learner with one NAS method, every NAS method with one meta-learner, for equal time.
+
+    python -m benchmarks.pairs [--seconds 300] [--out outputs/pairs] [--only gdas,maml] [--seeds 0]
+
+trains each pair of ``experiment=glyphs_5way_1shot`` for so many seconds, tests it on the same episodes and
+prints a table: accuracy, what hard pruning loses, and the paired difference to ``nas=random``, a fresh
+random architecture for every task. A pair whose folder holds results is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.controls import accuracies, random_genotype
+from metanas_pl.cli import CONFIG_DIR
+from metanas_pl.conf import CellSpaceConfig
+from metanas_pl.metrics import mean_interval95, paired_gain95
+
+NAS, META, CONTROL = "darts_first_order", "fomaml", "random"
+Pair = tuple[str, str]
+
+
+def methods(group: str) -> list[str]:
+    """Names of a configuration group."""
+    return sorted(path.stem for path in Path(CONFIG_DIR, group).glob("*.yaml"))
+
+
+def pairs() -> list[Pair]:
+    """(meta, nas): the control first, then each meta-learner and each NAS method once."""
+    metas = [(meta, NAS) for meta in methods("meta")]
+    nases = [(META, nas) for nas in methods("nas")]
+    return list(dict.fromkeys([(META, CONTROL), (META, NAS), *metas, *nases]))
+
+
+def folder_of(out: Path, pair: Pair, seed: int) -> Path:
+    """Where the run of a pair lies."""
+    return out / f"{pair[0]}-{pair[1]}-{seed}"
+
+
+def command(out: Path, pair: Pair, seed: int, seconds: float) -> list[str]:
+    """The command line of one pair."""
+    meta, nas = pair
+    folder = folder_of(out, pair, seed)
+    clock = f"trainer.max_time={{seconds: {seconds:g}}}"
+    options = [f"meta={meta}", f"nas={nas}", f"seed={seed}", clock, f"hydra.run.dir={folder}"]
+    if nas == "fixed":
+        genotype = out / f"random_genotype_{seed}.json"
+        random_genotype(compact_space(), seed).save(genotype)
+        options.append(f"space.genotype={genotype}")
+    options.append(f"trainer.max_steps={steps_in_time(out, pair, seed)}")
+    return [sys.executable, "-m", "metanas_pl.train", *options]
+
+
+def compact_space() -> CellSpaceConfig:
+    """The space of the experiment, as far as a genotype knows it."""
+    return CellSpaceConfig(n_nodes=2)
+
+
+def steps_in_time(out: Path, pair: Pair, seed: int) -> int:
+    """The clock ends a run; one whose schedule needs an end takes the steps of the first DARTS run."""
+    reference = folder_of(out, (META, NAS), seed) / "results.json"
+    if pair[1] == "darts_minus" and reference.exists():
+        return int(json.loads(reference.read_text())["train/outer_steps"])
+    return 10**6
+
+
+def train(out: Path, pair: Pair, seed: int, seconds: float) -> bool:
+    """Train and test a pair unless it is there; False if it failed."""
+    folder = folder_of(out, pair, seed)
+    if (folder / "results.json").exists():
+        return True
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"training meta={pair[0]} nas={pair[1]} seed={seed} …", flush=True)
+    with (folder / "log.txt").open("w") as log:
+        done = subprocess.run(
+            command(out, pair, seed, seconds),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "COLUMNS": "120"},
+        )
+    return done.returncode == 0
+
+
+def row(out: Path, pair: Pair, seed: int) -> dict[str, Any]:
+    """Figures of one pair, with the paired difference to the control."""
+    folder, control = folder_of(out, pair, seed), folder_of(out, (META, CONTROL), seed)
+    results = json.loads((folder / "results.json").read_text())
+    ours = accuracies(folder)
+    figures = {"meta": pair[0], "nas": pair[1], "seed": seed}
+    figures |= dict(zip(("accuracy", "accuracy_ci95"), mean_interval95(ours), strict=True))
+    gain = paired_gain95(accuracies(control), ours)
+    figures |= dict(zip(("minus_control", "minus_control_ci95"), gain, strict=True))
+    keys = ("pruning_loss", "pruning_loss_ci95", "parameters_mean", "distinct_genotypes")
+    figures |= {key: results[f"test/{key}"] for key in keys}
+    return figures | {key: results[f"train/{key}"] for key in ("outer_steps", "seconds")}
+
+
+def print_table(rows: Sequence[dict[str, Any]]) -> None:
+    """The table in Markdown, in percent."""
+    print(
+        "| meta | nas | accuracy | lost by pruning | minus random | steps | parameters | genotypes |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for r in rows:
+        cells = [
+            f"{100 * r[key]:{sign}.2f} ± {100 * r[key + '_ci95']:.2f}"
+            for key, sign in (("accuracy", ""), ("pruning_loss", ""), ("minus_control", "+"))
+        ]
+        sizes = f"{r['outer_steps']} | {r['parameters_mean']:,.0f} | {r['distinct_genotypes']}"
+        print(f"| {r['meta']} | {r['nas']} | {' | '.join(cells)} | {sizes} |")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train what is missing, print the table and write it."""
+    parser = argparse.ArgumentParser("python -m benchmarks.pairs", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--seconds", type=float, default=300, help="training time of each pair")
+    parser.add_argument("--out", type=Path, default=Path("outputs/pairs"), help="run folders")
+    parser.add_argument("--only", default="", help="methods whose pairs to run, by comma")
+    parser.add_argument("--seeds", default="0", help="seeds, by comma")
+    options = parser.parse_args(argv)
+    out, wanted = options.out.resolve(), {n for n in options.only.split(",") if n}
+    unknown = sorted(wanted - set(methods("meta")) - set(methods("nas")))
+    if unknown:
+        parser.error(f"--only {unknown[0]}: there is no such meta-learner or NAS method")
+    rows = []
+    for seed in (int(s) for s in options.seeds.split(",")):
+        chosen = [
+            p for p in pairs() if not wanted or wanted & set(p) - {NAS, META} or p[1] == CONTROL
+        ]
+        for pair in chosen:
+            if train(out, pair, seed, options.seconds):
+                rows.append(row(out, pair, seed))
+            else:
+                print(f"failed: see {folder_of(out, pair, seed) / 'log.txt'}", flush=True)
+    print_table(rows)
+    (out / "pairs.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

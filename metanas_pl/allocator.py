@@ -1,0 +1,28 @@
+"""Memory that the process has freed stays with it.
+
+The C library gives large blocks back to the kernel at once. A training step frees and asks for the same
+activations over and over, so the kernel clears the same pages again in every step: up to half of the time
+of a small convolutional network on a CPU.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+
+# mallopt parameters of glibc (malloc.h)
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+_NEVER = 2**31 - 1
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to reuse freed blocks, whatever their size; True if it did.
+
+    Other C libraries, and a process whose user has set ``MALLOC_*`` variables, are left alone.
+    """
+    configured = any(name.startswith("MALLOC_") for name in os.environ)
+    if configured or platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return bool(mallopt(_MMAP_MAX, 0)) and bool(mallopt(_TRIM_THRESHOLD, _NEVER))

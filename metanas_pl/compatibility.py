@@ -1,0 +1,69 @@
+"""Pairs of a NAS method and a meta-learner that are refused, each with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from metanas_pl.conf import MetaConfig, NASConfig
+
+
+class Rule(NamedTuple):
+    """What is refused, and why."""
+
+    refuses: Callable[[NASConfig, MetaConfig], bool]
+    reason: str
+
+
+RULES = (
+    Rule(
+        lambda nas, meta: nas.needs_weight_step and meta.adapts == "none",
+        "the NAS method looks at the w-step, and with meta.adapts=none there is none",
+    ),
+    Rule(
+        lambda nas, meta: (
+            nas.relaxation.endswith(".dirichlet") and (nas.t_max, nas.t_min) != (1, 1)
+        ),
+        "a Dirichlet distribution has no temperature: set nas.t_max=1 and nas.t_min=1",
+    ),
+    Rule(
+        lambda nas, meta: nas.step == "joint" and nas.perturb is not None,
+        "a joint step has no w-step of its own to perturb: set nas.step=alternating",
+    ),
+    Rule(
+        lambda nas, meta: meta.adapts == "body" and meta.head == "zero",
+        "an empty head that does not adapt gives the body no gradient: set meta.head=learned",
+    ),
+    Rule(
+        lambda nas, meta: meta.head == "prototypes" and meta.adapts in ("head", "body"),
+        "a head from class means is no parameter: set meta.adapts=none or all",
+    ),
+    Rule(
+        lambda nas, meta: meta.head == "prototypes" and meta.inner.batch_size is not None,
+        "class means need the whole support set: set meta.inner.batch_size=null",
+    ),
+    Rule(
+        lambda nas, meta: meta.meta_gradient.endswith(".reptile") and meta.adapts == "none",
+        "Reptile moves theta towards adapted weights, and none adapt",
+    ),
+    Rule(
+        lambda nas, meta: (
+            meta.meta_gradient.endswith((".reptile", ".fomaml", ".imaml"))
+            and not meta.rates.endswith(".constant")
+        ),
+        "learned inner rates need a meta-gradient through the inner loop: maml or mamlpp",
+    ),
+)
+
+
+def check_pair(nas: NASConfig, meta: MetaConfig) -> None:
+    """Refuse what cannot work.
+
+    Raises:
+        ValueError: names the pair and the reason.
+
+    >>> check_pair(NASConfig(), MetaConfig())
+    """
+    for rule in RULES:
+        if rule.refuses(nas, meta):
+            raise ValueError(f"nas={nas.name} with meta={meta.name}: {rule.reason}")

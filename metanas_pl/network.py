@@ -1,0 +1,113 @@
+"""The network of one episode: what a search space computes for a support set and for queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import functional_call
+
+from metanas_pl.functional.adaptation import Batch, Support, Theta
+from metanas_pl.functional.heads import empty_head, prototype_head
+from metanas_pl.functional.optimizers import Params
+from metanas_pl.functional.relaxation import Alphas, Mask, Mixing, apply_threshold
+from metanas_pl.spaces.base import Context, SearchSpace
+
+
+class EpisodeNetwork(NamedTuple):
+    """A search space under one relaxation and one kind of head.
+
+    Attributes:
+        space: the search space.
+        relaxation: ``(alphas, temperature, mask, noise) -> mixing``.
+        head: as ``meta.head``.
+        n_ways: classes of the episodes.
+        mask: alphas that meta-pruning has left alive.
+        threshold: mixing weights that are not above it are 0.
+        auxiliary_skip: weight of the auxiliary skip connections.
+    """
+
+    space: SearchSpace
+    relaxation: Callable[..., Mixing]
+    head: str
+    n_ways: int
+    mask: Mask
+    threshold: float
+    auxiliary_skip: float = 0.0
+
+    def mixing(self, alphas: Alphas, temperature: float, noise: Params | None = None) -> Mixing:
+        """Mixing weights at a temperature, thresholded."""
+        return apply_threshold(
+            self.relaxation(alphas, temperature, self.mask, noise), self.threshold
+        )
+
+    def loss(self, weights: Params, mixing: Mixing, batch: Batch) -> Tensor:
+        """Cross-entropy of a batch, normalised by its own statistics."""
+        return F.cross_entropy(self.logits(weights, mixing, batch), batch.y)
+
+    def logits(self, weights: Params, mixing: Mixing, batch: Batch) -> Tensor:
+        """Logits ``(B, N)`` of a labelled batch, normalised by its own statistics."""
+        context = self._context(drop_path=batch.drop_path)
+        if self.head != "prototypes":
+            return self._forward(weights, mixing, batch.x, context)
+        features = self._forward(weights, mixing, batch.x, context._replace(head=False))
+        return _linear(features, prototype_head(features, batch.y, self.n_ways))
+
+    def query_logits(
+        self, weights: Params, mixing: Mixing, support: Support, query_x: Tensor, norm: str
+    ) -> Tensor:
+        """Logits of the query set, ``(Q, N)``, with ``norm`` inductive or transductive."""
+        context = self._context(head=self.head != "prototypes")
+        n_support = support.x.shape[0]
+        if norm == "inductive":
+            images = torch.cat([support.x, query_x])
+            context = context._replace(reference=n_support)
+            known, asked = self._forward(weights, mixing, images, context).tensor_split([n_support])
+        else:
+            asked = self._forward(weights, mixing, query_x, context)
+            known = asked
+            if self.head == "prototypes":
+                known = self._forward(weights, mixing, support.x, context)
+        if self.head != "prototypes":
+            return asked
+        return _linear(asked, prototype_head(known, support.y, self.n_ways))
+
+    def start(self, theta: Theta, support: Support, temperature: float) -> Theta:
+        """Where a task starts: theta, with an empty head or one from class means unless it is learned.
+
+        Raises:
+            ValueError: a meta-learned head has other ways than the episode.
+        """
+        if self.head == "prototypes":
+            return theta
+        if self.head == "learned":
+            n_learned = theta.weights["head.bias"].shape[0]
+            if n_learned != self.n_ways:
+                raise ValueError(
+                    f"data.n_ways={self.n_ways}, but the meta-learned head has {n_learned} ways: "
+                    "train with meta.head=zero to test other numbers of ways"
+                )
+            return theta
+        head = empty_head(theta.weights["head.weight"], self.n_ways)
+        if self.head == "prototype_init":
+            noise = (
+                None if support.noise is None else {k: n[0, 0] for k, n in support.noise.items()}
+            )
+            mixing = self.mixing(theta.alphas, temperature, noise)
+            context = self._context(head=False)
+            features = self._forward(theta.weights, mixing, support.x, context)
+            head = prototype_head(features, support.y, self.n_ways)
+        return theta._replace(weights={**theta.weights, **head})
+
+    def _context(self, **values: Any) -> Context:
+        return Context(auxiliary_skip=self.auxiliary_skip)._replace(**values)
+
+    def _forward(self, weights: Params, mixing: Mixing, x: Tensor, context: Context) -> Tensor:
+        return functional_call(self.space, weights, (x, mixing, context))
+
+
+def _linear(features: Tensor, head: Params) -> Tensor:
+    return F.linear(features, head["head.weight"], head["head.bias"])

@@ -1,0 +1,188 @@
+"""Every meta-learner with every NAS method: what moves, what does not, what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from metanas_pl import cli
+from metanas_pl.compatibility import RULES, check_pair
+from metanas_pl.conf import MetaConfig, NASConfig, from_plain
+from metanas_pl.functional.adaptation import Theta
+from metanas_pl.functional.heads import HEAD
+from metanas_pl.learning import Clock
+from metanas_pl.module import MetaNASModule
+from metanas_pl.spaces.genotype import Genotype
+from metanas_pl.task_learner import STEP, affine_norms
+from tests.conftest import random_episode
+
+METAS = (
+    "reptile fomaml maml anil boil meta_sgd mamlpp imaml protonet protomaml"  # noqa: SIM905
+).split()
+NASES = (
+    "darts_first_order darts_second_order darts_second_order_fd joint gdas snas drnas "  # noqa: SIM905
+    "pc_darts fair_darts darts_minus sdarts tse_darts fixed random"
+).split()
+REFUSED = {
+    ("protonet", nas): "looks at the w-step"
+    for nas in ("darts_second_order", "darts_second_order_fd", "sdarts", "tse_darts")
+}
+SPACE: dict[str, Any] = {
+    "channels": 4,
+    "n_cells": 2,
+    "n_nodes": 1,
+    "reductions": [1],
+    "stem_stride": 2,
+    "primitives": ["max_pool_3x3", "skip_connect", "conv_3x3"],
+}
+INNER = {
+    "optimizer": "sgd",
+    "weight_lr": 0.1,
+    "head_lr": 1.0,
+    "alpha_lr": 0.1,
+    "steps": 2,
+    "alpha_weight_decay": 0.0,
+}
+
+
+def values(group: str, name: str) -> dict[str, Any]:
+    loaded = OmegaConf.to_container(OmegaConf.load(Path(cli.CONFIG_DIR, group, f"{name}.yaml")))
+    assert isinstance(loaded, dict)
+    return loaded  # type: ignore[return-value]
+
+
+def make(meta: str, nas: str, tmp_path: Path, **more: Any) -> MetaNASModule:
+    torch.manual_seed(0)
+    nas_values, meta_values, space = values("nas", nas), values("meta", meta), dict(SPACE)
+    nas_values |= {"t_max": 1.0, "t_min": 1.0, "threshold": 0.0}
+    if nas == "pc_darts":
+        nas_values["partial_channels"] = 2
+    if nas == "fixed":
+        cell = [[("conv_3x3", 0), ("skip_connect", 1)]]
+        Genotype(cell, cell).save(tmp_path / "genotype.json")
+        space["genotype"] = str(tmp_path / "genotype.json")
+    meta_values["inner"] = {**meta_values.get("inner", {}), **INNER}
+    return MetaNASModule(space, nas_values, meta_values | more, image_shape=(1, 12, 12), n_ways=3)
+
+
+def two_outer_steps(module: MetaNASModule) -> tuple[Theta, Theta, list[float]]:
+    """Theta before and after two steps of plain descent, and the query losses."""
+    start = theta = module.theta()
+    losses = []
+    for step in range(2):
+        episode = random_episode(tasks=2, seed=step)
+        result, _ = module.learner.meta_gradient(
+            theta, episode, seed=0, mask=module.mask(), clock=Clock(step, 4)
+        )
+        losses.append(float(result.loss))
+        theta = Theta(
+            *(
+                {k: v - 0.1 * gradient[k] for k, v in part.items()}
+                for part, gradient in zip(theta, result.gradient, strict=True)
+            )
+        )
+    return start, theta, losses
+
+
+def moves(meta: str, nas: str, module: MetaNASModule, part: str, name: str) -> bool | None:
+    """Whether two outer steps should change this tensor; None where the draw decides."""
+    config = module.meta
+    if part == "weights":
+        if name in HEAD:
+            return config.head == "learned"
+        if config.step_norms and name in affine_norms(module.space):
+            return False  # each inner step has its own
+        return None if nas in ("gdas", "random") else True
+    alpha = name.removeprefix("rate:")
+    if part == "alphas" or alpha in module.alphas:
+        decided = alpha.endswith(("pair_0", "edge_0")) and module.alphas[alpha].numel() == 1
+        return not decided and nas != "random"
+    if nas in ("gdas", "random"):
+        return None
+    if meta == "mamlpp" and not name.startswith(STEP):
+        return None  # rates of what the other inner step reads
+    return True
+
+
+@pytest.mark.parametrize("nas", NASES)
+@pytest.mark.parametrize("meta", METAS)
+def test_pair(meta: str, nas: str, tmp_path: Path) -> None:
+    if (meta, nas) in REFUSED:
+        with pytest.raises(ValueError, match=REFUSED[meta, nas]):
+            make(meta, nas, tmp_path)
+        return
+    module = make(meta, nas, tmp_path)
+    before, after, losses = two_outer_steps(module)
+    assert all(torch.isfinite(torch.tensor(losses)))
+    for part in Theta._fields:
+        for name, old in getattr(before, part).items():
+            new = getattr(after, part)[name]
+            assert new.isfinite().all(), name
+            expected = moves(meta, nas, module, part, name)
+            if expected is True:
+                assert not torch.equal(old, new), f"{part} {name} stays"
+            if expected is False:
+                assert torch.allclose(old, new, rtol=0, atol=1e-6), f"{part} {name} moves"
+
+
+@pytest.mark.parametrize(
+    ("meta", "nas"),
+    [
+        ("maml", "gdas"),
+        ("meta_sgd", "drnas"),
+        ("mamlpp", "sdarts"),
+        ("imaml", "darts_second_order"),
+        ("protonet", "pc_darts"),
+        ("protomaml", "snas"),
+        ("boil", "darts_minus"),
+        ("anil", "tse_darts"),
+        ("fomaml", "random"),
+        ("reptile", "fair_darts"),
+        ("maml", "darts_second_order_fd"),
+        ("fomaml", "joint"),
+    ],
+)
+def test_loop_and_vmap_give_the_same_meta_gradient(meta: str, nas: str, tmp_path: Path) -> None:
+    gradients = []
+    for backend in ({"backend": "loop"}, {"backend": "vmap"}, {"backend": "vmap", "chunk_size": 1}):
+        module = make(meta, nas, tmp_path, **backend).double()
+        episode = random_episode(tasks=3)
+        double = [x.double() if x.is_floating_point() else x for x in episode]
+        result, _ = module.learner.meta_gradient(
+            module.theta(), type(episode)(*double), seed=0, mask=module.mask(), clock=Clock(60, 100)
+        )
+        gradients.append(result.gradient)
+    tolerance = (
+        1e-5 if nas in ("darts_second_order_fd", "gdas", "snas", "drnas", "sdarts") else 1e-9
+    )
+    for other in gradients[1:]:
+        torch.testing.assert_close(other, gradients[0], rtol=tolerance, atol=tolerance)
+
+
+CASES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"needs_weight_step": True}, {"adapts": "none", "head": "prototypes"}),
+    ({"relaxation": "metanas_pl.functional.sampling.dirichlet"}, {}),
+    ({"step": "joint", "perturb": "metanas_pl.functional.perturbations.random_ball"}, {}),
+    ({}, {"adapts": "body"}),
+    ({}, {"head": "prototypes", "adapts": "head"}),
+    ({}, {"head": "prototypes", "inner": {"batch_size": 5}}),
+    ({}, {"adapts": "none"}),
+    ({}, {"rates": "metanas_pl.functional.rates.per_parameter"}),
+]
+
+
+@pytest.mark.parametrize("number", range(len(RULES)))
+def test_each_rule_refuses_its_case_with_its_reason(number: int) -> None:
+    nas, meta = CASES[number]
+    with pytest.raises(ValueError, match="nas=darts_first_order with meta=reptile: ") as error:
+        check_pair(from_plain(NASConfig, nas), from_plain(MetaConfig, meta))
+    assert RULES[number].reason in str(error.value)
+
+
+def test_the_lists_name_every_configuration_file() -> None:
+    for group, names in (("meta", METAS), ("nas", NASES)):
+        assert {p.stem for p in Path(cli.CONFIG_DIR, group).glob("*.yaml")} == set(names)
