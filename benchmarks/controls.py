@@ -2,7 +2,7 @@
 
     python -m benchmarks.controls RUN [--genotypes 3]
 
-trains, each as long as the run was trained and on the same episodes: random genotypes of the run's space
+trains, each for the CPU time of the run and on the same episodes: random genotypes of the run's space
 (``nas=fixed``) and Conv4-32; then prints accuracy and the paired difference to the run, with 95 %
 intervals over episodes, and writes them to ``RUN/controls.json``. Controls that ``RUN/controls`` holds
 already are not trained again.
@@ -22,10 +22,12 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from benchmarks.cpu_time import callback
 from metanas_pl import cli
 from metanas_pl.conf import CellSpaceConfig, Config, Conv4Config, NASConfig, from_plain
 from metanas_pl.metrics import mean_interval95, paired_gain95
 from metanas_pl.spaces.genotype import Cell, Genotype
+from metanas_pl.spaces.primitives import NONE
 from metanas_pl.train import run
 
 FILES_OF_A_RUN = ("config.yaml", "results.json", "episodes_test.csv")
@@ -36,12 +38,13 @@ Table = dict[str, dict[str, float]]
 def random_genotype(space: CellSpaceConfig, seed: int) -> Genotype:
     """Uniform primitives on two different uniform inputs of each node."""
     rng = np.random.default_rng(seed)
+    primitives = [name for name in space.primitives if name != NONE]
 
     def cell() -> Cell:
         nodes = []
         for i in range(space.n_nodes):
             inputs = sorted(rng.choice(i + 2, 2, replace=False).tolist())
-            nodes.append(tuple((str(rng.choice(space.primitives)), k) for k in inputs))
+            nodes.append(tuple((str(rng.choice(primitives)), k) for k in inputs))
         return tuple(nodes)
 
     return Genotype(normal=cell(), reduce=cell())
@@ -72,7 +75,7 @@ def moved(values: Any, old: str, new: str) -> Any:
 
 
 def control(folder: Path, name: str, seconds: float, space: Any) -> Path:
-    """The folder of one control, trained for ``seconds`` and tested now unless it was before."""
+    """The folder of one control, trained for ``seconds`` of CPU time and tested unless it was before."""
     place = folder / "controls" / name
     if not (place / "results.json").exists():
         config = typed(folder)
@@ -80,7 +83,8 @@ def control(folder: Path, name: str, seconds: float, space: Any) -> Path:
         config.callbacks = moved(config.callbacks, old, new)
         config.logger = moved(config.logger, old, new)
         config.run_dir, config.space, config.nas = new, space, fixed()
-        config.trainer |= {"max_time": {"seconds": seconds}, "max_epochs": ENDLESS}
+        config.callbacks["cpu_time"] = callback(seconds)
+        config.trainer |= {"max_epochs": ENDLESS}
         config.trainer |= {"max_steps": -1, "min_steps": None, "min_epochs": None}
         run(config)
     return place
@@ -109,7 +113,7 @@ def print_table(table: Table, seconds: float) -> None:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    title = f"controls, trained for {seconds:.0f} s each as this run was"
+    title = f"controls, trained for {seconds:.0f} s of CPU time each, as this run was"
     shown = RichTable("network", title=title, title_justify="left")
     keys = {"accuracy": "accuracy", "run_minus_it": "this run minus it (paired)"}
     for header in keys.values():
@@ -143,7 +147,7 @@ def parse(argv: Sequence[str] | None) -> tuple[Path, int]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Train the controls, print the table and write it."""
     folder, n_genotypes = parse(argv)
-    seconds = json.loads((folder / "results.json").read_text(encoding="utf-8"))["train/seconds"]
+    seconds = json.loads((folder / "results.json").read_text(encoding="utf-8"))["train/cpu_seconds"]
     space = from_plain(CellSpaceConfig, typed(folder).space)
     others = {"pixel neighbour": accuracies(folder, "pixel_nn")}
     (folder / "controls").mkdir(exist_ok=True)
@@ -154,7 +158,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         others[f"random genotype {seed}"] = accuracies(place)
     others["Conv4-32"] = accuracies(control(folder, "conv4", seconds, Conv4Config()))
     table = compare(accuracies(folder), others)
-    text = json.dumps({"train/seconds": seconds, "networks": table}, indent=2)
+    text = json.dumps({"train/cpu_seconds": seconds, "networks": table}, indent=2)
     (folder / "controls.json").write_text(text + "\n", encoding="utf-8")
     print_table(table, seconds)
 

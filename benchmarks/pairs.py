@@ -1,9 +1,9 @@
-"""Every meta-learner with one NAS method, every NAS method with one meta-learner, for equal time.
+"""Every meta-learner with one NAS method, every NAS method with one meta-learner, for equal CPU time.
 
     python -m benchmarks.pairs [--seconds 300] [--out outputs/pairs] [--only gdas,maml] [--seeds 0]
 
-trains each pair of ``experiment=glyphs_5way_1shot`` for so many seconds, tests it on the same episodes and
-prints a table: accuracy, what hard pruning loses, and the paired difference to ``nas=random``, a fresh
+trains each pair of ``experiment=glyphs_5way_1shot`` for so many seconds of CPU time, tests it on
+the same episodes and prints a table: accuracy, what hard pruning loses, and the paired difference to ``nas=random``, a fresh
 random architecture for every task. A pair whose folder holds results is not trained again.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.controls import accuracies, random_genotype
+from benchmarks.cpu_time import callback
 from metanas_pl.cli import CONFIG_DIR
 from metanas_pl.conf import CellSpaceConfig
 from metanas_pl.metrics import mean_interval95, paired_gain95
@@ -48,7 +49,7 @@ def command(out: Path, pair: Pair, seed: int, seconds: float) -> list[str]:
     """The command line of one pair."""
     meta, nas = pair
     folder = folder_of(out, pair, seed)
-    clock = f"trainer.max_time={{seconds: {seconds:g}}}"
+    clock = f"+callbacks.cpu_time={callback(seconds)}".replace("'", "")
     options = [f"meta={meta}", f"nas={nas}", f"seed={seed}", clock, f"hydra.run.dir={folder}"]
     if nas == "fixed":
         genotype = out / f"random_genotype_{seed}.json"
@@ -99,7 +100,7 @@ def row(out: Path, pair: Pair, seed: int) -> dict[str, Any]:
     figures |= dict(zip(("minus_control", "minus_control_ci95"), gain, strict=True))
     keys = ("pruning_loss", "pruning_loss_ci95", "parameters_mean", "distinct_genotypes")
     figures |= {key: results[f"test/{key}"] for key in keys}
-    return figures | {key: results[f"train/{key}"] for key in ("outer_steps", "seconds")}
+    return figures | {key: results[f"train/{key}"] for key in ("outer_steps", "cpu_seconds")}
 
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
@@ -121,7 +122,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Train what is missing, print the table and write it."""
     parser = argparse.ArgumentParser("python -m benchmarks.pairs", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--seconds", type=float, default=300, help="training time of each pair")
+    parser.add_argument(
+        "--seconds", type=float, default=300, help="CPU time of the training of each pair"
+    )
     parser.add_argument("--out", type=Path, default=Path("outputs/pairs"), help="run folders")
     parser.add_argument("--only", default="", help="methods whose pairs to run, by comma")
     parser.add_argument("--seeds", default="0", help="seeds, by comma")

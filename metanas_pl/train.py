@@ -29,13 +29,15 @@ def run(cfg: DictConfig | conf.Config) -> dict[str, Any]:
     with make_trainer(config, run_dir) as trainer:
         if trainer.is_global_zero:
             print(describe(config, module))
-        begin, first_step = time.perf_counter(), steps_done(config, module)
+        first_step = steps_done(config, module)
+        begin, cpu_begin = time.perf_counter(), time.process_time()
         trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
         seconds = time.perf_counter() - begin
         stop_if_interrupted(trainer, run_dir)
         steps = trainer.global_step - first_step
         training = {
             "train/seconds": seconds,
+            "train/cpu_seconds": time.process_time() - cpu_begin,
             "train/outer_steps": trainer.global_step,
             "train/episodes_per_second": steps * config.data.meta_batch_size / seconds,
         }

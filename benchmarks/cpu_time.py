@@ -1,0 +1,30 @@
+"""Equal budgets on a machine that others use too: training ends after so much CPU time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+
+
+class CPUTime(pl.Callback):
+    """Stop the training of this process after ``seconds`` of CPU time; the last step is validated."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._begin = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._begin = time.process_time()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Look at it after every outer step."""
+        if time.process_time() - self._begin >= self.seconds:
+            trainer.should_stop = True
+
+
+def callback(seconds: float) -> dict[str, Any]:
+    """Its configuration, for ``callbacks``."""
+    return {"_target_": "benchmarks.cpu_time.CPUTime", "seconds": seconds}
