@@ -3,8 +3,9 @@
     python -m benchmarks.pairs [--seconds 300] [--out outputs/pairs] [--only gdas,maml] [--seeds 0]
 
 trains each pair of ``experiment=glyphs_5way_1shot`` for so many seconds of CPU time, tests it on
-the same episodes and prints a table: accuracy, what hard pruning loses, and the paired difference to ``nas=random``, a fresh
-random architecture for every task. A pair whose folder holds results is not trained again.
+the same episodes and prints a table: accuracy, what hard pruning loses, and the paired difference to
+``nas=random``, a fresh random architecture for every task. A pair whose folder holds results is not trained
+again.
 """
 
 from __future__ import annotations
