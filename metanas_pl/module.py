@@ -18,7 +18,6 @@ from metanas_pl.conf import (
     EvaluationConfig,
     MetaConfig,
     NASConfig,
-    OuterConfig,
     from_plain,
     plain,
 )
@@ -27,6 +26,7 @@ from metanas_pl.functional.optimizers import AdamState
 from metanas_pl.functional.relaxation import Mask, Mixing, entropy, is_operation, softmax
 from metanas_pl.learning import Clock, EpisodeLearner, Evaluation
 from metanas_pl.metrics import EpisodeMean, pixel_nearest_neighbour
+from metanas_pl.outer import InjectGradient, learning_rate_factor
 from metanas_pl.resolve import resolve
 from metanas_pl.spaces.architecture import Architecture
 from metanas_pl.spaces.base import SearchSpace
@@ -38,25 +38,6 @@ ACCURACIES = {
     "accuracy_pruned": "pruned",
     "accuracy_before_adaptation": "before",
 }
-
-
-class InjectGradient(torch.autograd.Function):
-    """Return a loss whose backward delivers given gradients to given parameters.
-
-    So Lightning's automatic optimisation, DDP, clipping and accumulation work for any meta-learner.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, loss: Tensor, n: int, *tensors: Tensor) -> Tensor:
-        """``tensors`` are n parameters followed by their n gradients."""
-        ctx.save_for_backward(*tensors[n:])
-        return loss.detach().clone()
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        """The stored gradients, times the gradient of the loss (loss scaling, accumulation)."""
-        grads = ctx.saved_tensors
-        return (None, None, *(grad_outputs[0] * g for g in grads), *(None for _ in grads))
 
 
 def build_space(
@@ -327,17 +308,3 @@ class MetaNASModule(pl.LightningModule):
         if "carried_states" in checkpoint:
             parts = checkpoint["carried_states"]
             self.carried_states = tuple(AdamState(*part) if part else () for part in parts)
-
-
-def learning_rate_factor(outer: OuterConfig, step: int, total: float) -> float:
-    """Factor on the outer rates at ``step`` of ``total`` (0 < total): constant, linear or cosine.
-
-    >>> learning_rate_factor(OuterConfig(schedule="linear"), 25, 100)
-    0.75
-    """
-    done = min(step / total, 1.0) if 0 < total < math.inf else 0.0
-    if outer.schedule == "linear":
-        return 1.0 - done
-    if outer.schedule == "cosine":
-        return 0.5 * (1.0 + math.cos(math.pi * done))
-    return 1.0

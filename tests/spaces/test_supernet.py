@@ -10,7 +10,7 @@ import torch
 from metanas_pl.functional.relaxation import apply_threshold, softmax
 from metanas_pl.spaces import Context, DerivedNetwork, Supernet
 from metanas_pl.spaces.costs import measure, reachable_cost
-from metanas_pl.spaces.supernet import MixedCell, edge_factors
+from metanas_pl.spaces.mixed_cell import MixedCell, edge_factors
 
 PAPER = {"channels": 28, "n_cells": 4, "n_nodes": 3, "reductions": (1, 3)}
 

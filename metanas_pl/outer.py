@@ -1,0 +1,44 @@
+"""The outer loop's two small pieces: gradients that are injected into a backward pass, and the rates."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metanas_pl.conf import OuterConfig
+
+
+class InjectGradient(torch.autograd.Function):
+    """Return a loss whose backward delivers given gradients to given parameters.
+
+    So Lightning's automatic optimisation, DDP, clipping and accumulation work for any meta-learner.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, loss: Tensor, n: int, *tensors: Tensor) -> Tensor:
+        """``tensors`` are n parameters followed by their n gradients."""
+        ctx.save_for_backward(*tensors[n:])
+        return loss.detach().clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """The stored gradients, times the gradient of the loss (loss scaling, accumulation)."""
+        grads = ctx.saved_tensors
+        return (None, None, *(grad_outputs[0] * g for g in grads), *(None for _ in grads))
+
+
+def learning_rate_factor(outer: OuterConfig, step: int, total: float) -> float:
+    """Factor on the outer rates at ``step`` of ``total`` (0 < total): constant, linear or cosine.
+
+    >>> learning_rate_factor(OuterConfig(schedule="linear"), 25, 100)
+    0.75
+    """
+    done = min(step / total, 1.0) if 0 < total < math.inf else 0.0
+    if outer.schedule == "linear":
+        return 1.0 - done
+    if outer.schedule == "cosine":
+        return 0.5 * (1.0 + math.cos(math.pi * done))
+    return 1.0

@@ -1,0 +1,147 @@
+"""A cell in which every edge is a mixture of all primitives.
+
+Shapes: E edges of a node, O primitives, P input pairs, B images.
+Mixing weights of a cell type ("normal", "reduce") and node i are ``{cell}_{i}``, ``(i+2, O)``, and, with
+pair inputs, ``{cell}_pair_{i}``, ``(P,)`` over pairs (k, l), k < l, in lexicographic order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from metanas_pl.functional.relaxation import Mixing, is_member
+from metanas_pl.spaces.base import Context
+from metanas_pl.spaces.primitives import Identity, make_primitive
+
+CELL_TYPES = ("normal", "reduce")
+
+
+def input_pairs(n_inputs: int) -> list[tuple[int, int]]:
+    """All pairs (k, l), k < l, of earlier states.
+
+    >>> input_pairs(3)
+    [(0, 1), (0, 2), (1, 2)]
+    """
+    return list(combinations(range(n_inputs), 2))
+
+
+def edge_factors(mixing: Mixing, cell: str, node: int) -> Tensor:
+    """Factor of each edge of a node, ``(E,)``.
+
+    With pair weights the node is  sum_{k<l} beta_kl (edge_k + edge_l)  (MetaNAS, eq. 8), which is
+    sum_k edge_k times the sum of the pair weights that k takes part in. With edge weights
+    (``{cell}_edge_{i}``, PC-DARTS) it is their weighted sum, else the plain sum.
+
+    >>> edge_factors({"normal_0": torch.eye(2), "normal_pair_0": torch.tensor([0.5])}, "normal", 0)
+    tensor([0.5000, 0.5000])
+    """
+    weight_EO = mixing[f"{cell}_{node}"]
+    n_edges = weight_EO.shape[0]
+    pair_P = mixing.get(f"{cell}_pair_{node}")
+    if pair_P is not None:
+        pairs = torch.tensor(input_pairs(n_edges), device=pair_P.device)
+        return (pair_P.unsqueeze(-1) * is_member(pairs, n_edges)).sum(0)
+    return mixing.get(f"{cell}_edge_{node}", weight_EO.new_ones(n_edges))
+
+
+class MixedCell(nn.Module):
+    """A cell with every primitive on every edge.
+
+    Args:
+        primitives: their names.
+        n_nodes: nodes.
+        channels: channels of each node.
+        reduction: whether edges from the cell's inputs have stride 2.
+        partial_channels: K; primitives see one of K parts of the channels (PC-DARTS), 1 sees all.
+        auxiliary_skip: a skip connection on every edge, weighted by ``context.auxiliary_skip`` (DARTS-).
+    """
+
+    def __init__(
+        self,
+        primitives: Sequence[str],
+        n_nodes: int,
+        channels: int,
+        reduction: bool,
+        partial_channels: int = 1,
+        auxiliary_skip: bool = False,
+    ) -> None:
+        super().__init__()
+        self.kind, self.partial_channels = CELL_TYPES[reduction], partial_channels
+        strides = [[2 if reduction and j < 2 else 1 for j in range(i + 2)] for i in range(n_nodes)]
+        width = channels // partial_channels
+        self.nodes = nn.ModuleList(
+            nn.ModuleList(
+                nn.ModuleList(
+                    make_primitive(name, width, stride, affine=False) for name in primitives
+                )
+                for stride in of_node
+            )
+            for of_node in strides
+        )
+        self.skips = nn.ModuleList(
+            nn.ModuleList(
+                make_primitive("skip_connect", channels, stride, affine=False) for stride in of_node
+            )
+            for of_node in (strides if auxiliary_skip else [])
+        )
+        self.alive = [[[True] * len(primitives)] * (i + 2) for i in range(n_nodes)]
+
+    def forward(self, s0: Tensor, s1: Tensor, mixing: Mixing, context: Context) -> Tensor:
+        """Concatenated nodes, ``(B, n_nodes * C, H', W')``; ``context.drop_path`` is ``(edges, O, B)``."""
+        states, first_edge = [s0, s1], 0
+        for i, edges in enumerate(self.nodes):
+            of_edge = edge_factors(mixing, self.kind, i)
+            factors = mixing[f"{self.kind}_{i}"] * of_edge.unsqueeze(-1)
+            terms = []
+            for j, edge in enumerate(edges.children()):
+                x = states[j]
+                part = (
+                    x if self.partial_channels == 1 else x[:, : x.shape[1] // self.partial_channels]
+                )
+                mixed = self._mixture(
+                    edge, part, factors[j], self.alive[i][j], first_edge + j, context
+                )
+                if self.partial_channels > 1:
+                    mixed = [self._rejoined(x, mixed, of_edge[j])]
+                if self.skips and context.auxiliary_skip:
+                    skip = self.skips[i][j](x, context.reference)  # type: ignore[index]
+                    mixed.append(context.auxiliary_skip * of_edge[j] * skip)
+                terms += mixed
+            states.append(sum(terms[1:], terms[0]))
+            first_edge += i + 2
+        return torch.cat(states[2:], dim=1)
+
+    def _mixture(
+        self,
+        edge: Any,
+        x: Tensor,
+        factor_O: Tensor,
+        alive: list[bool],
+        number: int,
+        context: Context,
+    ) -> list[Tensor]:
+        """Weighted outputs of the primitives of one edge that meta-pruning has left."""
+        terms = []
+        for o, primitive in enumerate(edge.children()):
+            if not alive[o]:
+                continue
+            term = factor_O[o] * primitive(x, context.reference)
+            if context.drop_path is not None and not isinstance(primitive, Identity):
+                term = term * context.drop_path[number, o].view(-1, 1, 1, 1)
+            terms.append(term)
+        return terms
+
+    def _rejoined(self, x: Tensor, mixed: list[Tensor], of_edge: Tensor) -> Tensor:
+        """Mixed channels beside those that pass by, shuffled so that they take turns (PC-DARTS)."""
+        joined = sum(mixed[1:], mixed[0])
+        rest = x[:, x.shape[1] // self.partial_channels :]
+        if rest.shape[2:] != joined.shape[2:]:
+            rest = F.max_pool2d(rest, 2, 2, ceil_mode=True)
+        both = torch.cat([joined, of_edge * rest], dim=1)
+        return both.unflatten(1, (self.partial_channels, -1)).transpose(1, 2).flatten(1, 2)
