@@ -6,13 +6,20 @@ import difflib
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra import compose, initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
@@ -25,6 +32,9 @@ CONFIG_DIR = str(
         if (folder / "config.yaml").exists()
     )
 )
+HELP = {"--help", "-h"}
+SEARCH_PATH = "hydra.searchpath="
+UNAVAILABLE = r"provider=.*, path=(.*) is not available\."  # Hydra's warning of a missing folder
 INTERRUPTED = 130  # exit code of a run that Ctrl-C ended, as shells count it
 
 
@@ -98,14 +108,28 @@ def main(run: Callable[[DictConfig], Any]) -> None:
     """Console-script wrapper around ``run(cfg)``."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
     register_schemas()
-    arguments = sys.argv[1:]
-    if not any(a.startswith("-") for a in arguments):
-        _explain_mistakes(arguments)
+    flags = {a for a in sys.argv[1:] if a.startswith("-")}
+    if flags <= HELP:
+        _explain_mistakes([a for a in sys.argv[1:] if a not in flags])
+    if flags & HELP:
+        Plugins.instance().register(OutsideConfigs)
 
     def job(cfg: DictConfig) -> None:
         with_short_errors(lambda: run(cfg))
 
     hydra.main(version_base="1.3", config_path=CONFIG_DIR, config_name="config")(job)()
+
+
+class OutsideConfigs(SearchPathPlugin):
+    """Folders of ``hydra.searchpath=[…]`` on the command line, which Hydra's ``--help`` leaves unlisted."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Add them."""
+        given = [a for a in sys.argv[1:] if a.startswith(SEARCH_PATH)]
+        for override in OverridesParser.create().parse_overrides(given):
+            folders = override.value()
+            for folder in folders if isinstance(folders, list) else []:
+                search_path.append("hydra.searchpath", folder)
 
 
 def with_short_errors(action: Callable[[], Any]) -> Any:
@@ -132,16 +156,26 @@ def fail(message: str) -> None:
 
 def _explain_mistakes(overrides: list[str]) -> None:
     """Compose once before Hydra does, to answer a mistake in one or two lines."""
-    from hydra import compose, initialize_config_dir
-    from hydra.errors import HydraException
-
-    with initialize_config_dir(CONFIG_DIR, version_base="1.3"):
+    with initialize_config_dir(CONFIG_DIR, version_base="1.3"), warnings.catch_warnings():
+        warnings.filterwarnings("error", UNAVAILABLE)
         try:
             compose("config", overrides=overrides)
+        except UserWarning as warning:
+            missing = re.sub(UNAVAILABLE, r"\1", str(warning))
+            fail(f"{SEARCH_PATH}[…]: there is no {missing} (in a package it needs an __init__.py)")
         except (HydraException, OmegaConfBaseException) as error:
             if os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise
-            fail(_advice(error, compose("config")))
+            fail(_advice(error, _choices(overrides)))
+
+
+def _choices(overrides: list[str]) -> DictConfig:
+    """What the chosen files alone compose to; without a mistaken choice, the default ones."""
+    chosen = [o for o in overrides if o.startswith(SEARCH_PATH) or "." not in o.partition("=")[0]]
+    try:
+        return compose("config", overrides=chosen)
+    except (HydraException, OmegaConfBaseException):
+        return compose("config")
 
 
 def _advice(error: Exception, defaults: DictConfig) -> str:

@@ -15,6 +15,7 @@ import torch
 from metanas_pl.metrics import mean_interval95, paired_gain95
 
 PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
+COSTS = {"parameters": "parameters", "flops": "FLOPs an image"}
 Results = dict[str, Any]
 
 
@@ -34,11 +35,14 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> Results:
         pixel = torch.tensor([r["pixel_nn"] for r in rows], dtype=torch.float64)
         floor = mean_interval95(pixel)
         results["test/pixel_nn_accuracy"], results["test/pixel_nn_accuracy_ci95"] = floor
-    sizes = [r["parameters"] for r in rows]
+    for name in COSTS:
+        costs = [r[name] for r in rows]
+        results |= {
+            f"test/{name}_mean": sum(costs) / len(costs),
+            f"test/{name}_min": min(costs),
+            f"test/{name}_max": max(costs),
+        }
     results |= {
-        "test/parameters_mean": sum(sizes) / len(sizes),
-        "test/parameters_min": min(sizes),
-        "test/parameters_max": max(sizes),
         "test/distinct_genotypes": len({r["genotype"] for r in rows}),
         "test/seconds_per_episode": sum(r["seconds"] for r in rows) / len(rows),
     }
@@ -85,11 +89,9 @@ def print_table(results: Results, title: str) -> None:
     for label, key in lines:
         if key in results:
             table.add_row(label, percent(key))
-    low, high = results["test/parameters_min"], results["test/parameters_max"]
-    table.add_row(
-        "parameters after pruning, mean (min–max)",
-        f"{results['test/parameters_mean']:,.0f} ({low:,}–{high:,})",
-    )
+    for name, label in COSTS.items():
+        mean, low, high = (results[f"test/{name}_{which}"] for which in ("mean", "min", "max"))
+        table.add_row(f"{label} after pruning, mean (min–max)", f"{mean:,.0f} ({low:,}–{high:,})")
     table.add_row(
         "distinct genotypes / episodes",
         f"{results['test/distinct_genotypes']} / {results['test/n_episodes']}",

@@ -47,9 +47,11 @@ def test_the_functional_room_needs_torch_only() -> None:
         assert foreign <= set(sys.stdlib_module_names), path
 
 
-@pytest.mark.parametrize("module", ["module", "learning", "conf", "metrics"])
+@pytest.mark.parametrize("module", ["module", "learning", "network", "conf", "metrics"])
 def test_the_middle_does_not_know_the_entry_points(module: str) -> None:
-    names = imports(ROOT / f"{module}.py")
+    files = [*ROOT.glob(f"{module}.py"), *ROOT.glob(f"{module}/*.py")]
+    names = {name for path in files for name in imports(path)}
+    assert names
     upper = ("train", "evaluate", "assembly", "cli", "report", "callbacks")
     assert not names & {f"metanas_pl.{name}" for name in upper}
 

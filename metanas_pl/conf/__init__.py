@@ -1,0 +1,101 @@
+"""Schemas of the configuration: what may be set, its default, and what is refused.
+
+Each group of ``configs/`` is typed by one dataclass. Values are checked when the dataclass is built,
+so Python users and the command line get the same messages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from metanas_pl.conf.checks import check, check_choice, check_numbers
+from metanas_pl.conf.data import DataConfig
+from metanas_pl.conf.methods import CostConfig, InnerConfig, MetaConfig, NASConfig, OuterConfig
+from metanas_pl.conf.spaces import CellSpaceConfig, Conv4Config, Nasbench201Config, ResNet12Config
+
+__all__ = [
+    "CellSpaceConfig",
+    "Config",
+    "Conv4Config",
+    "CostConfig",
+    "DataConfig",
+    "EvaluationConfig",
+    "InnerConfig",
+    "MetaConfig",
+    "NASConfig",
+    "Nasbench201Config",
+    "OuterConfig",
+    "ResNet12Config",
+    "check",
+    "check_choice",
+    "check_numbers",
+    "from_plain",
+    "plain",
+]
+
+
+@dataclass
+class EvaluationConfig:
+    """What adapts at test time and for how long; None takes the values of ``meta.inner``."""
+
+    adapt: str = "both"
+    steps: int | None = None
+    arch_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("evaluation.adapt", self.adapt, ("both", "weights", "alphas", "nothing"))
+        check_numbers("evaluation", self, "steps", 1)
+        check_numbers("evaluation", self, "arch_steps", 0)
+
+
+@dataclass
+class Config:
+    """The whole experiment.
+
+    ``num_threads``: threads of one CPU operation, per process; None leaves torch's choice. Small networks
+    are faster with one.
+    """
+
+    experiment: str | None = None
+    data: DataConfig = field(default_factory=DataConfig)
+    space: Any = None
+    nas: NASConfig = field(default_factory=NASConfig)
+    meta: MetaConfig = field(default_factory=MetaConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    trainer: dict[str, Any] = field(default_factory=dict)
+    logger: Any = None
+    callbacks: Any = None
+    seed: int = 0
+    num_threads: int | None = None
+    ckpt_path: str | None = None
+    run_dir: str = "."
+
+    def __post_init__(self) -> None:
+        check(self.seed >= 0, "seed", self.seed, "must be at least 0")
+        fits = self.num_threads is None or self.num_threads > 0
+        check(fits, "num_threads", self.num_threads, "must be at least 1, or null")
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """A configuration dataclass (or mapping) as dict of plain values, fit for a checkpoint."""
+    return dict(config) if isinstance(config, dict) else asdict(config)
+
+
+def from_plain(schema: type[Any], values: Any) -> Any:
+    """Build ``schema`` from a mapping, or pass an instance through.
+
+    Raises:
+        ValueError: an unknown key or a senseless value.
+    """
+    if isinstance(values, schema):
+        return values
+    known = {f.name: f.type for f in fields(schema)}
+    unknown = sorted(set(values) - set(known))
+    check(not unknown, schema.__name__, ", ".join(unknown), f"known keys are {', '.join(known)}")
+    parts: dict[type[Any], dict[str, type[Any]]] = {
+        MetaConfig: {"inner": InnerConfig, "outer": OuterConfig},
+        NASConfig: {"cost": CostConfig},
+    }
+    nested = parts.get(schema, {})
+    return schema(**{k: from_plain(nested[k], v) if k in nested else v for k, v in values.items()})

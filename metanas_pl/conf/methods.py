@@ -1,0 +1,172 @@
+"""Schemas of NAS methods and meta-learners."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from metanas_pl.conf.checks import check, check_choice, check_numbers
+
+
+@dataclass
+class CostConfig:
+    """Cost-aware search: a penalty on the expected cost of the network, in every alpha-step.
+
+    Without ``target`` it is ``weight`` times the cost relative to the whole supernet; with one it is
+    ``weight`` times the share by which the cost exceeds it. ``target`` counts parameters, or FLOPs of
+    an image.
+    """
+
+    kind: str = "none"
+    weight: float = 1.0
+    target: float | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("nas.cost.kind", self.kind, ("none", "parameters", "flops"))
+        check_numbers("nas.cost", self, "weight", 0)
+        check_numbers("nas.cost", self, "target", 0, strict=True)
+
+
+@dataclass
+class NASConfig:
+    """A NAS method: relaxation, alpha-step, regulariser, soft pruning.
+
+    ``relaxation``, ``alpha_gradient``, ``noise``, ``perturb`` and ``regulariser`` are dotted paths of
+    functions, ``options`` their keyword arguments. ``step=joint`` takes weights and alphas from one
+    backward pass instead of ``alpha_gradient``. ``noise_per``: drawn for every ``pass``, or once a
+    ``task``. ``needs_weight_step``: the method looks at the w-step. ``auxiliary_skip`` is the first weight
+    of an extra skip connection, which decays to 0 over the outer steps. Thresholds are mixing weights;
+    ``meta_prune_interval`` counts outer steps, 0 switches meta-pruning off.
+    """
+
+    name: str = "darts_first_order"
+    search: bool = True
+    adapts_alphas: bool = True
+    relaxation: str = "metanas_pl.functional.relaxation.softmax"
+    step: str = "alternating"
+    alpha_gradient: str = "metanas_pl.functional.architecture_steps.first_order"
+    needs_weight_step: bool = False
+    noise: str | None = None
+    noise_per: str = "pass"
+    perturb: str | None = None
+    regulariser: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    partial_channels: int = 1
+    auxiliary_skip: float = 0.0
+    cost: CostConfig = field(default_factory=CostConfig)
+    t_max: float = 0.3
+    t_min: float = 0.02
+    temperature_schedule: str = "geometric"
+    threshold: float = 0.01
+    test_threshold: float = 0.05
+    meta_prune_threshold: float = 0.01
+    meta_prune_interval: int = 0
+
+    def __post_init__(self) -> None:
+        check_numbers("nas", self, "t_max t_min", 0, strict=True)
+        check_numbers("nas", self, "threshold test_threshold meta_prune_threshold", 0)
+        check_numbers("nas", self, "meta_prune_interval auxiliary_skip", 0)
+        check_numbers("nas", self, "partial_channels", 1)
+        check(self.t_min <= self.t_max, "nas.t_min", self.t_min, f"t_max is {self.t_max}")
+        check_choice("nas.temperature_schedule", self.temperature_schedule, ("linear", "geometric"))
+        check_choice("nas.step", self.step, ("alternating", "joint"))
+        check_choice("nas.noise_per", self.noise_per, ("pass", "task"))
+
+
+@dataclass
+class InnerConfig:
+    """The inner loop.
+
+    ``alpha_optimizer`` None takes ``optimizer``, ``head_lr`` None takes ``weight_lr``;
+    ``arch_steps`` None adapts alphas in every step. ``proximal`` is lambda of the term
+    ``lambda/2 ||phi - theta||^2`` that ties the adapted point to theta (iMAML).
+    """
+
+    optimizer: str = "adam"
+    alpha_optimizer: str | None = None
+    weight_lr: float = 1e-3
+    head_lr: float | None = None
+    alpha_lr: float = 1e-3
+    weight_decay: float = 0.0
+    alpha_weight_decay: float = 1e-3
+    beta1: float = 0.0
+    beta2: float = 0.999
+    state: str = "fresh"
+    steps: int = 5
+    arch_steps: int | None = None
+    batch_size: int | None = None
+    test_steps: int = 100
+    test_arch_steps: int | None = 50
+    test_batch_size: int | None = None
+    drop_path: float = 0.0
+    proximal: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_choice("meta.inner.optimizer", self.optimizer, ("adam", "sgd"))
+        if self.alpha_optimizer is not None:
+            check_choice("meta.inner.alpha_optimizer", self.alpha_optimizer, ("adam", "sgd"))
+        check_choice("meta.inner.state", self.state, ("fresh", "carried"))
+        check_numbers("meta.inner", self, "steps test_steps batch_size test_batch_size", 1)
+        check_numbers("meta.inner", self, "weight_lr head_lr alpha_lr weight_decay", 0)
+        check_numbers(
+            "meta.inner", self, "alpha_weight_decay arch_steps test_arch_steps proximal", 0
+        )
+        in_range = 0 <= self.drop_path < 1
+        check(in_range, "meta.inner.drop_path", self.drop_path, "a probability in [0, 1)")
+
+
+@dataclass
+class OuterConfig:
+    """The outer optimizer and its schedule; ``warm_up_steps`` outer steps leave the alphas alone.
+
+    ``hyper_lr`` is the rate of learned inner hyper-parameters.
+    """
+
+    optimizer: str = "sgd"
+    weight_lr: float = 1.0
+    alpha_lr: float = 0.6
+    hyper_lr: float = 1e-3
+    schedule: str = "constant"
+    warm_up_steps: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("meta.outer.optimizer", self.optimizer, ("adam", "sgd"))
+        check_choice("meta.outer.schedule", self.schedule, ("constant", "linear", "cosine"))
+        check_numbers("meta.outer", self, "weight_lr alpha_lr hyper_lr warm_up_steps", 0)
+
+
+@dataclass
+class MetaConfig:
+    """A meta-learner: what adapts, what is learned beside theta, how the meta-gradient comes about.
+
+    ``meta_gradient`` and ``rates`` are dotted paths of functions, ``options`` their keyword arguments.
+    ``adapts``: the weights that the inner loop moves. ``step_norms``: batch-norm scales and shifts of
+    their own for each inner step. ``head``: ``zero`` starts every task with an empty head, so any number of
+    ways can be tested; ``learned`` meta-learns it; ``prototype_init`` starts it from class means;
+    ``prototypes`` computes it from class means in every pass. ``query_norm`` is the batch norm of training
+    queries.
+    """
+
+    name: str = "reptile"
+    meta_gradient: str = "metanas_pl.functional.meta_gradients.reptile"
+    options: dict[str, Any] = field(default_factory=dict)
+    adapts: str = "all"
+    rates: str = "metanas_pl.functional.rates.constant"
+    step_norms: bool = False
+    head: str = "zero"
+    query_norm: str = "inductive"
+    backend: str = "auto"
+    chunk_size: int | None = None
+    inner: InnerConfig = field(default_factory=InnerConfig)
+    outer: OuterConfig = field(default_factory=OuterConfig)
+
+    def __post_init__(self) -> None:
+        check_choice("meta.adapts", self.adapts, ("all", "head", "body", "none"))
+        heads = ("learned", "zero", "prototype_init", "prototypes")
+        check_choice("meta.head", self.head, heads)
+        check_choice("meta.query_norm", self.query_norm, ("inductive", "transductive"))
+        check_choice("meta.backend", self.backend, ("auto", "loop", "vmap"))
+        check_numbers("meta", self, "chunk_size", 1)
+        carried_vmap = self.inner.state == "carried" and self.backend == "vmap"
+        allowed = "carried inner states pass from task to task, which needs backend loop or auto"
+        check(not carried_vmap, "meta.backend", self.backend, allowed)
