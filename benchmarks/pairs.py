@@ -3,9 +3,9 @@
     python -m benchmarks.pairs [--seconds 300] [--out outputs/pairs] [--only gdas,maml] [--seeds 0]
 
 trains each pair of ``experiment=glyphs_5way_1shot`` for so many seconds of CPU time, tests it on
-the same episodes and prints a table: accuracy, what hard pruning loses, and the paired difference to
-``nas=random``, a fresh random architecture for every task. A pair whose folder holds results is not trained
-again.
+the same episodes and prints a table: accuracy, what hard pruning loses, and the paired differences to
+two controls: ``nas=random``, a fresh random architecture for every task, and ``nas=fixed``, one random
+genotype. A pair whose folder holds results is not trained again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from metanas_pl.cli import CONFIG_DIR
 from metanas_pl.conf import CellSpaceConfig
 from metanas_pl.metrics import mean_interval95, paired_gain95
 
-NAS, META, CONTROL = "darts_first_order", "fomaml", "random"
+NAS, META = "darts_first_order", "fomaml"
+CONTROLS = ("random", "fixed")
 Pair = tuple[str, str]
 
 
@@ -35,10 +36,11 @@ def methods(group: str) -> list[str]:
 
 
 def pairs() -> list[Pair]:
-    """(meta, nas): the control first, then each meta-learner and each NAS method once."""
+    """(meta, nas): the controls first, then each meta-learner and each NAS method once."""
     metas = [(meta, NAS) for meta in methods("meta")]
     nases = [(META, nas) for nas in methods("nas")]
-    return list(dict.fromkeys([(META, CONTROL), (META, NAS), *metas, *nases]))
+    controls = [(META, nas) for nas in CONTROLS]
+    return list(dict.fromkeys([*controls, (META, NAS), *metas, *nases]))
 
 
 def folder_of(out: Path, pair: Pair, seed: int) -> Path:
@@ -91,14 +93,15 @@ def train(out: Path, pair: Pair, seed: int, seconds: float) -> bool:
 
 
 def row(out: Path, pair: Pair, seed: int) -> dict[str, Any]:
-    """Figures of one pair, with the paired difference to the control."""
-    folder, control = folder_of(out, pair, seed), folder_of(out, (META, CONTROL), seed)
+    """Figures of one pair, with the paired differences to the controls."""
+    folder = folder_of(out, pair, seed)
     results = json.loads((folder / "results.json").read_text())
     ours = accuracies(folder)
     figures = {"meta": pair[0], "nas": pair[1], "seed": seed}
     figures |= dict(zip(("accuracy", "accuracy_ci95"), mean_interval95(ours), strict=True))
-    gain = paired_gain95(accuracies(control), ours)
-    figures |= dict(zip(("minus_control", "minus_control_ci95"), gain, strict=True))
+    for nas in CONTROLS:
+        gain = paired_gain95(accuracies(folder_of(out, (META, nas), seed)), ours)
+        figures |= dict(zip((f"minus_{nas}", f"minus_{nas}_ci95"), gain, strict=True))
     keys = ("pruning_loss", "pruning_loss_ci95", "parameters_mean", "distinct_genotypes")
     figures |= {key: results[f"test/{key}"] for key in keys}
     return figures | {key: results[f"train/{key}"] for key in ("outer_steps", "cpu_seconds")}
@@ -106,15 +109,12 @@ def row(out: Path, pair: Pair, seed: int) -> dict[str, Any]:
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
     """The table in Markdown, in percent."""
-    print(
-        "| meta | nas | accuracy | lost by pruning | minus random | steps | parameters | genotypes |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    heads = ["meta", "nas", "accuracy", "lost by pruning", *(f"minus {nas}" for nas in CONTROLS)]
+    heads += ["outer steps", "parameters", "genotypes"]
+    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    keys = [("accuracy", ""), ("pruning_loss", ""), *((f"minus_{nas}", "+") for nas in CONTROLS)]
     for r in rows:
-        cells = [
-            f"{100 * r[key]:{sign}.2f} ± {100 * r[key + '_ci95']:.2f}"
-            for key, sign in (("accuracy", ""), ("pruning_loss", ""), ("minus_control", "+"))
-        ]
+        cells = [f"{100 * r[key]:{sign}.2f} ± {100 * r[key + '_ci95']:.2f}" for key, sign in keys]
         sizes = f"{r['outer_steps']} | {r['parameters_mean']:,.0f} | {r['distinct_genotypes']}"
         print(f"| {r['meta']} | {r['nas']} | {' | '.join(cells)} | {sizes} |")
 
@@ -136,10 +136,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f"--only {unknown[0]}: there is no such meta-learner or NAS method")
     rows = []
     for seed in (int(s) for s in options.seeds.split(",")):
-        chosen = [
-            p for p in pairs() if not wanted or wanted & set(p) - {NAS, META} or p[1] == CONTROL
-        ]
-        for pair in chosen:
+        for pair in pairs():
+            named = bool(wanted & (set(pair) - {NAS, META}))
+            if wanted and not named and pair[1] not in CONTROLS:
+                continue
             if train(out, pair, seed, options.seconds):
                 rows.append(row(out, pair, seed))
             else:
