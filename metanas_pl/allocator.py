@@ -12,12 +12,13 @@ import os
 import platform
 
 # mallopt parameters of glibc (malloc.h)
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
-_NEVER = 2**31 - 1
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_LARGEST = 32 * 2**20  # the most that glibc accepts: larger blocks still go back at once
+_KEPT = 2**30  # free memory at the end of the heap beyond this goes back, too
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to reuse freed blocks, whatever their size; True if it did.
+    """Tell glibc to reuse freed blocks of up to 32 MiB; True if it did.
 
     Other C libraries, and a process whose user has set ``MALLOC_*`` variables, are left alone.
     """
@@ -25,4 +26,4 @@ def keep_freed_memory() -> bool:
     if configured or platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    return bool(mallopt(_MMAP_MAX, 0)) and bool(mallopt(_TRIM_THRESHOLD, _NEVER))
+    return bool(mallopt(_MMAP_THRESHOLD, _LARGEST)) and bool(mallopt(_TRIM_THRESHOLD, _KEPT))

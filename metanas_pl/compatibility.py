@@ -31,7 +31,7 @@ RULES = (
         "a joint step has no w-step of its own to perturb: set nas.step=alternating",
     ),
     Rule(
-        lambda nas, meta: meta.adapts == "body" and meta.head == "zero",
+        lambda nas, meta: meta.adapts in ("body", "none") and meta.head == "zero",
         "an empty head that does not adapt gives the body no gradient: set meta.head=learned",
     ),
     Rule(

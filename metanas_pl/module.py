@@ -152,7 +152,7 @@ class MetaNASModule(pl.LightningModule):
         at = self.nas.t_min if temperature is None else temperature
         return self.learner.relaxation(self.theta().alphas, at, self.mask())
 
-    def _probabilities(self, temperature: float) -> Mixing:
+    def probabilities(self, temperature: float) -> Mixing:
         """Softmax of the meta-alphas, whatever the relaxation: how decided they are."""
         return softmax(self.theta().alphas, temperature, self.mask())
 
@@ -187,7 +187,7 @@ class MetaNASModule(pl.LightningModule):
             {
                 "train/loss": result.loss,
                 "train/accuracy": result.accuracy,
-                "alpha/entropy": entropy(self._probabilities(self.nas.t_max)),
+                "alpha/entropy": entropy(self.probabilities(self.nas.t_max)),
             },
             batch_size=len(batch.index),
         )
@@ -205,7 +205,7 @@ class MetaNASModule(pl.LightningModule):
 
     def meta_prune(self) -> None:
         """Switch off, for good, operation logits whose softmax at t_min is below the threshold."""
-        for name, weight in self._probabilities(self.nas.t_min).items():
+        for name, weight in self.probabilities(self.nas.t_min).items():
             if is_operation(name):
                 largest = weight == weight.amax(-1, keepdim=True)
                 alive = getattr(self, f"alive_{name}")

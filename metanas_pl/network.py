@@ -88,7 +88,7 @@ class EpisodeNetwork(NamedTuple):
             if n_learned != self.n_ways:
                 raise ValueError(
                     f"data.n_ways={self.n_ways}, but the meta-learned head has {n_learned} ways: "
-                    "train with meta.head=zero to test other numbers of ways"
+                    "train with meta.head=zero or prototype_init to test other numbers of ways"
                 )
             return theta
         head = empty_head(theta.weights["head.weight"], self.n_ways)

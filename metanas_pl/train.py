@@ -21,6 +21,7 @@ def run(cfg: DictConfig | conf.Config) -> dict[str, Any]:
     import pytorch_lightning as pl
 
     from metanas_pl.assembly import make_datamodule, make_module, make_trainer
+    from metanas_pl.describe import describe
 
     config = cfg if isinstance(cfg, conf.Config) else cli.to_config(cfg)
     run_dir = cli.make_run_dir(config)
@@ -93,39 +94,13 @@ def test(
 
 
 def title(config: conf.Config, module: Any) -> str:
-    """One line that says what was tested."""
-    data = config.data
+    """One line that says what was tested, and when the result can only be chance."""
+    data, adapt = config.data, module.evaluation.adapt
+    empty = module.meta.head == "zero" and adapt in ("alphas", "nothing")
     return (
         f"{data.source}, {data.n_ways}-way {data.n_shots}-shot, {module.nas.name} + "
-        f"{module.meta.name}, seed {config.seed}, evaluation.adapt={module.evaluation.adapt}"
-    )
-
-
-def describe(config: conf.Config, module: Any) -> str:
-    """The resolved experiment in a few readable lines."""
-    data, meta, nas = config.data, module.meta, module.nas
-    inner, outer = meta.inner, meta.outer
-    n_weights = sum(p.numel() for p in module.space.parameters())
-    n_alphas = sum(a.numel() for a in module.alphas.values())
-    shots = data.n_train_shots or data.n_shots
-    temperature = f"T {nas.t_max:g} → {nas.t_min:g} ({nas.temperature_schedule})"
-    return "\n".join(
-        [
-            f"data      {data.source}, {data.n_ways}-way {data.n_shots}-shot, {data.n_queries} queries "
-            f"a class, {data.channels}x{data.image_size}x{data.image_size}",
-            f"training  {config.trainer.get('max_steps')} outer steps x {data.meta_batch_size} tasks, "
-            f"{shots} shots, seed {config.seed}",
-            f"space     {module.hparams['space']['name']}: {n_weights:,} weights, {n_alphas} alphas",
-            f"nas       {nas.name}, {temperature}, threshold {nas.threshold:g}",
-            f"meta      {meta.name}, {meta.head} head, backend {module.learner.backend}",
-            f"inner     {inner.optimizer}, {inner.steps} steps, rates {inner.weight_lr:g} (weights) "
-            f"{inner.alpha_lr:g} (alphas); {inner.test_steps} steps at test",
-            f"outer     {outer.optimizer}, rates {outer.weight_lr:g} (weights) {outer.alpha_lr:g} "
-            f"(alphas), {outer.schedule}, {outer.warm_up_steps} steps of warm-up",
-            f"test      best of {data.n_val_episodes} validation episodes, on {data.n_test_episodes} "
-            "test episodes of unseen classes",
-            f"run       {config.run_dir}",
-        ]
+        f"{module.meta.name}, seed {config.seed}, evaluation.adapt={adapt}"
+        f"{' (the empty head stays empty: chance)' if empty else ''}"
     )
 
 

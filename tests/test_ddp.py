@@ -2,39 +2,97 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from metanas_pl.train import run
-from tests.runs import assert_same_training, compose, execute, make_images, read_rows, tiny
+from tests.runs import (
+    assert_same_training,
+    compose,
+    environment,
+    execute,
+    load,
+    make_images,
+    read_rows,
+    tiny,
+)
 
 LONG = ["trainer.max_steps=5", "data.n_train_episodes=12", "data.meta_batch_size=4"]
 DDP = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("meta", ["fomaml", "reptile"])
-def test_two_ranks_equal_one_process_with_warm_up_ending_in_between(
-    tmp_path: Path, meta: str
-) -> None:
-    """Fault 10, and gradients that stay unsynchronised when parameters join later."""
-    images = make_images(tmp_path / "images")
+PAIRS = {
+    "reptile": [],
+    "meta_sgd": ["nas=gdas"],
+    "mamlpp": ["nas=drnas", "meta.options={multi_step_until: 4, second_order_from: 2}"],
+    # One CG iteration: five amplify rounding errors, of 1e-17 to 1e-3 in five outer steps, and do so in
+    # one process too (meta.backend=loop beside vmap).
+    "imaml": ["nas=darts_second_order", "meta.options={cg_steps: 1, damping: 1.0}"],
+    "protonet": ["nas=random"],
+}
+
+
+def options_of(images: Path, meta: str) -> list[str]:
+    """A run whose warm-up ends in between."""
     options = [*tiny(images), *LONG, f"meta={meta}", "meta.outer.warm_up_steps=2"]
     options += ["meta.outer.optimizer=sgd", "meta.outer.weight_lr=0.05"]
-    options += ["trainer.precision=64-true"]  # in 32 bits the order of sums can shift a threshold
+    return [
+        *options,
+        "trainer.precision=64-true",
+    ]  # in 32 bits the order of sums can shift a threshold
+
+
+def assert_same_run(one: Path, two: Path) -> None:
+    """The same training to 1e-9, and the same rows of test episodes."""
+    last = "checkpoints/last.ckpt"
+    assert load(one / last)["global_step"] == 5
+    assert_same_training(one / last, two / last, tolerance=1e-9)
+    rows = [read_rows(folder / "episodes_test.csv") for folder in (one, two)]
+    assert [row["episode"] for row in rows[0]] == [str(i) for i in range(5)]
+    for left, right in zip(*rows, strict=True):
+        assert left["genotype"] == right["genotype"]
+        for key in ("episode", "accuracy", "accuracy_pruned", "parameters"):
+            assert float(left[key]) == pytest.approx(float(right[key]), abs=1e-5), key
+
+
+@pytest.mark.slow
+def test_two_ranks_equal_one_process_with_warm_up_ending_in_between(tmp_path: Path) -> None:
+    """Fault 10, and gradients that stay unsynchronised when parameters join later."""
+    options = options_of(make_images(tmp_path / "images"), "fomaml")
     run(compose([*options, f"run_dir={tmp_path / 'one'}"]))
     two = [*options, *DDP, "trainer.max_steps=5", f"hydra.run.dir={tmp_path / 'two'}"]
     done = execute("train", two, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
-    last = "checkpoints/last.ckpt"
-    assert_same_training(tmp_path / "one" / last, tmp_path / "two" / last, tolerance=1e-9)
-    rows = [read_rows(tmp_path / name / "episodes_test.csv") for name in ("one", "two")]
-    assert [row["episode"] for row in rows[0]] == [str(i) for i in range(5)]
-    for one, two in zip(*rows, strict=True):
-        assert one["genotype"] == two["genotype"]
-        for key in ("episode", "accuracy", "accuracy_pruned", "parameters"):
-            assert float(one[key]) == pytest.approx(float(two[key]), abs=1e-5), key
+    assert_same_run(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_two_ranks_equal_one_process_with_noise_and_learned_hyper_parameters(
+    tmp_path: Path,
+) -> None:
+    """Five pairs of methods, in one launch of two processes."""
+    images = make_images(tmp_path / "images")
+    runs = {meta: [*options_of(images, meta), *more] for meta, more in PAIRS.items()}
+    two = [[*options, *DDP, f"run_dir={tmp_path / 'two' / meta}"] for meta, options in runs.items()]
+    (tmp_path / "runs.json").write_text(json.dumps(two), encoding="utf-8")
+    ranks = subprocess.Popen(
+        [sys.executable, "-m", "tests.several_runs", str(tmp_path / "runs.json")],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for meta, options in runs.items():
+        run(compose([*options, f"run_dir={tmp_path / 'one' / meta}"]))
+    error = ranks.communicate(timeout=200)[1]
+    assert ranks.returncode == 0, error[-2000:]
+    for meta in PAIRS:
+        assert_same_run(tmp_path / "one" / meta, tmp_path / "two" / meta)
 
 
 def test_test_episodes_are_the_same_for_any_number_of_workers(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ CASES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"adapts": "body"}),
     ({}, {"head": "prototypes", "adapts": "head"}),
     ({}, {"head": "prototypes", "inner": {"batch_size": 5}}),
-    ({}, {"adapts": "none"}),
+    ({}, {"adapts": "none", "head": "prototypes"}),
     ({}, {"rates": "metanas_pl.functional.rates.per_parameter"}),
 ]
 
@@ -181,6 +181,13 @@ def test_each_rule_refuses_its_case_with_its_reason(number: int) -> None:
     with pytest.raises(ValueError, match="nas=darts_first_order with meta=reptile: ") as error:
         check_pair(from_plain(NASConfig, nas), from_plain(MetaConfig, meta))
     assert RULES[number].reason in str(error.value)
+
+
+def test_an_empty_head_must_adapt_with_any_body() -> None:
+    meta = {"adapts": "none", "meta_gradient": "metanas_pl.functional.meta_gradients.maml"}
+    with pytest.raises(ValueError, match="an empty head that does not adapt"):
+        check_pair(NASConfig(), from_plain(MetaConfig, meta))
+    check_pair(NASConfig(), from_plain(MetaConfig, meta | {"head": "prototypes"}))
 
 
 def test_the_lists_name_every_configuration_file() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from metanas_pl import train
+from tests.runs import compose, make_images, tiny
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -42,3 +46,27 @@ def test_own_nas_method() -> None:
     one_pass = Pass(objective, Batch(torch.zeros(1), torch.zeros(1)), 1.0, {})
     problem = InnerProblem(one_pass, one_pass, weights, alphas, sgd(0.1), ())
     assert namespace["on_training_batch"](problem)["a"] == 12.0
+
+
+def test_own_package(tmp_path: Path, monkeypatch: Any) -> None:
+    """The blocks of the section, written to the files that they name, run by its command."""
+    (command,) = re.findall(
+        r"^    metanas-train (.*hydra.searchpath=.*)$", README.read_text(encoding="utf-8"), re.M
+    )
+    for language in ("python", "yaml"):
+        for block in blocks(language):
+            if named := re.match(r"# (my_methods/\S+)\n", block):
+                (tmp_path / named[1]).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / named[1]).write_text(block, encoding="utf-8")
+    for folder in ("my_methods", "my_methods/configs"):
+        (tmp_path / folder / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    options = tiny(make_images(tmp_path / "images"), tmp_path / "run")
+    options = [o for o in options if o != "space.n_nodes=1"]
+    config = compose([*options, *shlex.split(command)])
+    assert (config.nas.name, config.meta.name) == ("on_training_batch", "hard_tasks")
+    assert config.space.builder == "my_methods.space.build"
+    results = train.run(config)
+    n_parameters = 4 * (1 + 4) * (1 + 9 + 25) + 2 * 3 * 8 + 3 * 4 + 3  # convolutions, norms, head
+    assert results["test/parameters_mean"] == n_parameters
+    assert results["train/outer_steps"] == 2

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from metanas_pl import cli, train
 from tests import runs
@@ -102,6 +103,27 @@ def test_interrupted_twice(images: Path, undisturbed: dict[str, Path], tmp_path:
     interrupt([*arguments, f"ckpt_path={last}"], 4)
     train.run(runs.compose([*arguments, f"ckpt_path={last}"]))
     runs.assert_same_training(last, undisturbed["fresh"])
+
+
+def test_a_run_that_goes_on_in_another_folder_remembers_its_best(
+    images: Path, undisturbed: dict[str, Path], tmp_path: Path
+) -> None:
+    """Every run has a folder of its own by default, so this is how a run is resumed."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    interrupt(options(images, first, "fresh"), 4)  # validated after step 3
+    last, best = (first / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
+    checkpoint = runs.load(last)
+    for state in checkpoint["callbacks"].values():
+        if "best_model_path" in state and state["monitor"] == "val/accuracy":
+            beyond_reach = torch.tensor(2.0)
+            state["best_model_score"] = state["kth_value"] = beyond_reach
+            state["best_k_models"] = dict.fromkeys(state["best_k_models"], beyond_reach)
+    torch.save(checkpoint, last)
+    train.run(runs.compose([*options(images, second, "fresh"), f"ckpt_path={last}"]))
+    kept = second / "checkpoints" / "best.ckpt"
+    assert runs.load(kept)["global_step"] == runs.load(best)["global_step"] == 3
+    runs.assert_same_training(kept, best)
+    runs.assert_same_training(second / "checkpoints" / "last.ckpt", undisturbed["fresh"])
 
 
 def test_another_network_is_refused(

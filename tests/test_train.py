@@ -36,7 +36,8 @@ RESULTS = """
 test/accuracy test/accuracy_ci95 test/accuracy_transductive test/accuracy_pruned
 test/accuracy_pruned_ci95 test/accuracy_before_adaptation test/adaptation_gain
 test/adaptation_gain_ci95 test/n_episodes test/parameters_mean test/parameters_min
-test/parameters_max train/seconds train/episodes_per_second seed versions
+test/parameters_max test/flops_mean test/flops_min test/flops_max train/seconds
+train/episodes_per_second seed versions
 """.split()
 
 
@@ -79,7 +80,9 @@ def test_results_have_every_key(finished: Path) -> None:
 def test_episodes_are_a_line_each(finished: Path) -> None:
     rows = runs.read_rows(finished / "episodes_test.csv", ignore=())
     assert [int(row["episode"]) for row in rows] == [0, 1, 2, 3, 4]
-    columns = "accuracy accuracy_transductive accuracy_pruned loss parameters genotype seconds"
+    columns = (
+        "accuracy accuracy_transductive accuracy_pruned loss parameters flops genotype seconds"
+    )
     assert set(columns.split()) <= set(rows[0])
     results = json.loads((finished / "results.json").read_text())
     mean = sum(float(row["accuracy"]) for row in rows) / len(rows)

@@ -1,8 +1,15 @@
 """Callbacks: what is shown, drawn and saved while a meta-architecture learns."""
 
 from metanas_pl.callbacks.architecture import ArchitectureHistory
+from metanas_pl.callbacks.checkpoint import RunCheckpoint
 from metanas_pl.callbacks.interrupt import GracefulInterrupt
 from metanas_pl.callbacks.last_validation import LastValidation
 from metanas_pl.callbacks.progress import EpisodeProgressBar
 
-__all__ = ["ArchitectureHistory", "EpisodeProgressBar", "GracefulInterrupt", "LastValidation"]
+__all__ = [
+    "ArchitectureHistory",
+    "EpisodeProgressBar",
+    "GracefulInterrupt",
+    "LastValidation",
+    "RunCheckpoint",
+]

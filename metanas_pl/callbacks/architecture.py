@@ -36,7 +36,7 @@ class ArchitectureHistory(pl.Callback):
         if not trainer.sanity_checking and len(pl_module.alphas):
             row = {"step": float(trainer.global_step)}
             for label, at in (("t_max", pl_module.nas.t_max), ("t_min", pl_module.nas.t_min)):
-                row[f"entropy at {label}"] = float(entropy(pl_module.mixing(at)))
+                row[f"entropy at {label}"] = float(entropy(pl_module.probabilities(at)))
             self._rows.append(row)
 
     @rank_zero_only

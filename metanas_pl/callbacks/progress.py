@@ -40,10 +40,9 @@ class EpisodeProgressBar(RichProgressBar):
             if key in shown:
                 fields[name] = f"{shown[key].item():.3f}"
         if "alpha/entropy" in shown and len(pl_module.alphas):
-            nas = pl_module.nas
-            fields["T"] = (
-                f"{nas.t_max:g}→{nas.t_min:g}" if not pl_module.clock.warm_up else nas.t_max
-            )
+            nas, falls = pl_module.nas, not pl_module.clock.warm_up
+            if pl_module.learner.has_temperature:
+                fields["T"] = f"{nas.t_max:g}→{nas.t_min:g}" if falls else f"{nas.t_max:g}"
             fields["entropy"] = f"{shown['alpha/entropy'].item():.2f}"
         elapsed = time.perf_counter() - self._begin
         steps = trainer.global_step - self._first_step

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from metanas_pl.functional.relaxation import softmax
-from metanas_pl.spaces.costs import measure, reachable_cost
+from metanas_pl.spaces.costs import expected_cost, flop_counter, measure, reachable_cost
 from metanas_pl.spaces.nasbench201 import (
     Cell201,
     Nasbench201Network,
@@ -123,6 +123,27 @@ def test_pruned_supernet_equals_the_derived_network(size: int) -> None:
     affine = sum(p.numel() for n, p in derived.named_parameters() if ".nodes." in n and "norm" in n)
     live = reachable_cost(net, measure(net, "parameters", (1, size, size)), mixing)
     assert live == n_parameters(derived) - affine
+
+
+@pytest.mark.parametrize("number", [0, 15_624, 4_321, 9_876])
+def test_costs_are_those_of_the_derived_network(number: int) -> None:
+    """FLOPs, and parameters but for the affine norms that a supernet has not."""
+    net, shape = Nasbench201Supernet(**SMALL), (1, 8, 8)  # type: ignore[arg-type]
+    genotype = list(all_genotypes())[number]
+    derived = Nasbench201Network(genotype, **SMALL)  # type: ignore[arg-type]
+    mixing = {
+        f"cell_{i}": torch.eye(5)[[OPERATIONS.index(name) for name in node]]
+        for i, node in enumerate(genotype.operations)
+    }
+    norms = sum(p.numel() for n, p in derived.named_parameters() if ".nodes." in n and "norm" in n)
+    costs = {
+        "parameters": n_parameters(derived) - norms,
+        "flops": flop_counter(derived, shape)(derived),
+    }
+    for kind, cost in costs.items():
+        measured = measure(net, kind, shape)
+        assert reachable_cost(net, measured, mixing) == cost
+        assert float(expected_cost(net, measured, mixing)) == pytest.approx(cost)
 
 
 def test_one_architecture_from_its_mixing_weights() -> None:
