@@ -23,7 +23,7 @@ from metanas_pl.conf import (
 )
 from metanas_pl.functional.adaptation import Theta
 from metanas_pl.functional.optimizers import AdamState
-from metanas_pl.functional.relaxation import Mask, Mixing, entropy, is_operation, softmax
+from metanas_pl.functional.relaxation import Mask, Mixing, entropy, is_member, is_operation, softmax
 from metanas_pl.learning import Clock, EpisodeLearner, Evaluation
 from metanas_pl.metrics import EpisodeMean, pixel_nearest_neighbour
 from metanas_pl.outer import InjectGradient, learning_rate_factor
@@ -204,12 +204,17 @@ class MetaNASModule(pl.LightningModule):
             self.meta_prune()
 
     def meta_prune(self) -> None:
-        """Switch off, for good, operation logits whose softmax at t_min is below the threshold."""
+        """Switch off, for good, operation logits whose softmax at t_min is below the threshold.
+
+        The largest of a choice stays, and the largest that a genotype may name.
+        """
         for name, weight in self.probabilities(self.nas.t_min).items():
             if is_operation(name):
-                largest = weight == weight.amax(-1, keepdim=True)
                 alive = getattr(self, f"alive_{name}")
-                alive &= (weight >= self.nas.meta_prune_threshold) | largest
+                logits = self.alphas[name].detach().masked_fill(~alive, -torch.inf)
+                alive &= weight >= self.nas.meta_prune_threshold
+                for candidates in (logits, self.space.eligible(logits)):
+                    alive |= is_member(candidates.argmax(-1, keepdim=True), weight.shape[-1])
         self._restrict_space()
 
     def configure_optimizers(self) -> Any:

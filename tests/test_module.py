@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from metanas_pl.conf import EvaluationConfig
-from tests.conftest import RandomEpisode, make_module, random_episode
+from tests.conftest import TINY_SPACE, RandomEpisode, make_module, random_episode
 
 
 class Episodes(torch.utils.data.Dataset[RandomEpisode]):
@@ -107,6 +107,20 @@ def test_meta_pruning_is_for_good_and_keeps_one_primitive_of_an_edge() -> None:
     copy.load_state_dict(module.state_dict())
     assert copy.space.cells[0].alive == module.space.cells[0].alive
     assert not all(copy.space.cells[0].alive[0][0])
+
+
+def test_meta_pruning_leaves_a_primitive_that_a_genotype_may_name() -> None:
+    primitives = ["none", "skip_connect", "conv_3x3"]
+    space = {**TINY_SPACE, "primitives": primitives, "pair_inputs": False}
+    module = make_module(space=space, nas={"t_max": 1.0, "t_min": 1.0, "meta_prune_threshold": 0.9})
+    with torch.no_grad():
+        for alpha in module.alphas.values():
+            alpha.copy_(torch.tensor([9.0, 0.0, 1.0]).expand_as(alpha))
+    module.meta_prune()
+    expected = torch.tensor([True, False, True])
+    assert all(torch.equal(mask, expected.expand_as(mask)) for mask in module.mask().values())
+    pruned = module.space.prune(module.mixing())
+    assert all(torch.equal(w != 0, (w != 0) & module.mask()[k]) for k, w in pruned.items())
 
 
 def test_evaluation_modes() -> None:

@@ -51,6 +51,10 @@ class SearchSpace(nn.Module, ABC):
         """Initial architecture logits, by name; empty for a fixed network."""
         return {}
 
+    def eligible(self, weight_EO: Tensor) -> Tensor:
+        """Weights or logits of the primitives that a genotype may name; minus infinity for the others."""
+        return weight_EO
+
     def prune(self, mixing: Mixing) -> Mixing:
         """Hard pruning: the one-hot mixing weights of the genotype that ``mixing`` stands for."""
         return mixing

@@ -115,7 +115,7 @@ class Supernet(CellNetwork):
             if "edge" in name:  # scales what stays
                 pruned[name] = weight
                 continue
-            chosen = self._without_none(weight) if is_operation(name) else weight
+            chosen = self.eligible(weight) if is_operation(name) else weight
             one_hot = is_member(chosen.argmax(-1, keepdim=True), weight.shape[-1]).to(weight)
             if is_operation(name) and not self.pair_inputs:
                 kept = is_member(self._strongest_edges(mixing, name), weight.shape[0])
@@ -123,17 +123,17 @@ class Supernet(CellNetwork):
             pruned[name] = one_hot
         return pruned
 
-    def _without_none(self, weight_EO: Tensor) -> Tensor:
-        """Mixing weights of what may be chosen: ``none`` may not."""
+    def eligible(self, weight_EO: Tensor) -> Tensor:
+        """All but ``none``, which no genotype names (DARTS)."""
         if NONE not in self.primitives:
             return weight_EO
         none = torch.arange(weight_EO.shape[-1], device=weight_EO.device)
-        return weight_EO.masked_fill(none == self.primitives.index(NONE), -1.0)
+        return weight_EO.masked_fill(none == self.primitives.index(NONE), -torch.inf)
 
     def _strongest_edges(self, mixing: Mixing, name: str) -> Tensor:
         """The two edges of a node whose best primitive weighs most (DARTS, section 2.4)."""
         cell, _, node = name.rpartition("_")
-        strength = self._without_none(mixing[name]).max(-1).values
+        strength = self.eligible(mixing[name]).max(-1).values
         return (strength * edge_factors(mixing, cell, int(node))).topk(2).indices
 
     def genotype(self, mixing: Mixing) -> Genotype:
@@ -146,7 +146,7 @@ class Supernet(CellNetwork):
 
     def _genes(self, mixing: Mixing, cell: str, node: int) -> tuple[Gene, ...]:
         name = f"{cell}_{node}"
-        chosen = self._without_none(mixing[name]).argmax(-1).tolist()
+        chosen = self.eligible(mixing[name]).argmax(-1).tolist()
         if self.pair_inputs:
             best = int(mixing[f"{cell}_pair_{node}"].argmax())
             inputs = list(input_pairs(node + 2)[best])
