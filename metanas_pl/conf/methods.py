@@ -67,7 +67,8 @@ class NASConfig:
         check_numbers("nas", self, "threshold test_threshold meta_prune_threshold", 0)
         check_numbers("nas", self, "meta_prune_interval auxiliary_skip", 0)
         check_numbers("nas", self, "partial_channels", 1)
-        check(self.t_min <= self.t_max, "nas.t_min", self.t_min, f"t_max is {self.t_max}")
+        fits = self.t_min <= self.t_max
+        check(fits, "nas.t_min", self.t_min, f"must be at most nas.t_max={self.t_max}")
         check_choice("nas.temperature_schedule", self.temperature_schedule, ("linear", "geometric"))
         check_choice("nas.step", self.step, ("alternating", "joint"))
         check_choice("nas.noise_per", self.noise_per, ("pass", "task"))
