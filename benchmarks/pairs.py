@@ -43,6 +43,14 @@ def pairs() -> list[Pair]:
     return list(dict.fromkeys([*controls, (META, NAS), *metas, *nases]))
 
 
+def chosen(wanted: set[str]) -> list[Pair]:
+    """The controls and the pairs that a wanted method is in; all of them if none is named."""
+    listed = pairs()
+    if not wanted:
+        return listed
+    return [p for p in listed if p[1] in CONTROLS or wanted & (set(p) - {NAS, META})]
+
+
 def folder_of(out: Path, pair: Pair, seed: int) -> Path:
     """Where the run of a pair lies."""
     return out / f"{pair[0]}-{pair[1]}-{seed}"
@@ -89,6 +97,8 @@ def train(out: Path, pair: Pair, seed: int, seconds: float) -> bool:
             stderr=subprocess.STDOUT,
             env={**os.environ, "COLUMNS": "120"},
         )
+    if done.returncode:
+        print(f"failed: see {folder / 'log.txt'}", flush=True)
     return done.returncode == 0
 
 
@@ -134,16 +144,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     unknown = sorted(wanted - set(methods("meta")) - set(methods("nas")))
     if unknown:
         parser.error(f"--only {unknown[0]}: there is no such meta-learner or NAS method")
-    rows = []
-    for seed in (int(s) for s in options.seeds.split(",")):
-        for pair in pairs():
-            named = bool(wanted & (set(pair) - {NAS, META}))
-            if wanted and not named and pair[1] not in CONTROLS:
-                continue
-            if train(out, pair, seed, options.seconds):
-                rows.append(row(out, pair, seed))
-            else:
-                print(f"failed: see {folder_of(out, pair, seed) / 'log.txt'}", flush=True)
+    trained = [
+        (pair, seed)
+        for seed in (int(s) for s in options.seeds.split(","))
+        for pair in chosen(wanted)
+        if train(out, pair, seed, options.seconds)
+    ]
+    rows = [row(out, pair, seed) for pair, seed in trained]
     print_table(rows)
     (out / "pairs.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 

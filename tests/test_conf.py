@@ -20,7 +20,11 @@ from metanas_pl import conf
         (conf.CellSpaceConfig, {"primitives": ["conv_9x9"]}, "choose one of max_pool_3x3"),
         (conf.CellSpaceConfig, {"primitives": []}, "at least one primitive"),
         (conf.NASConfig, {"t_min": 0.0}, "nas.t_min=0.0 makes no sense: must be above 0"),
-        (conf.NASConfig, {"t_max": 0.01}, "nas.t_min=0.02 makes no sense: must be at most nas.t_max=0.01"),
+        (
+            conf.NASConfig,
+            {"t_max": 0.01},
+            "nas.t_min=0.02 makes no sense: must be at most nas.t_max=0.01",
+        ),
         (conf.InnerConfig, {"optimizer": "lion"}, "meta.inner.optimizer=lion.*adam, sgd"),
         (conf.InnerConfig, {"drop_path": 1.0}, "meta.inner.drop_path=1.0"),
         (conf.MetaConfig, {"inner": {"steps": 0}}, "meta.inner.steps=0"),

@@ -51,6 +51,21 @@ def test_finished_pairs_are_read_and_compared_in_pairs_of_episodes(
     assert f"| maml | darts_first_order | {100 * maml.mean():.2f} ±" in capsys.readouterr().out
 
 
+def test_all_are_trained_before_any_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first pair of the list is compared with a control that is trained after it."""
+
+    def quick(out: Path, pair: pairs.Pair, seed: int, seconds: float) -> bool:
+        finished(out, pair, np.full(3, 0.5))
+        return pair[1] != "gdas"
+
+    monkeypatch.setattr(pairs, "train", quick)
+    pairs.main(["--out", str(tmp_path), "--only", "gdas,snas"])
+    rows = json.loads((tmp_path / "pairs.json").read_text())
+    assert [r["nas"] for r in rows] == ["random", "fixed", "snas"]
+
+
 def test_a_schedule_that_needs_an_end_gets_the_steps_of_the_first_run(tmp_path: Path) -> None:
     finished(tmp_path, (pairs.META, pairs.NAS), np.ones(3))
     assert pairs.command(tmp_path, (pairs.META, "darts_minus"), 0, 9)[-1] == "trainer.max_steps=77"
