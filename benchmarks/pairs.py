@@ -44,11 +44,12 @@ def pairs() -> list[Pair]:
 
 
 def chosen(wanted: set[str]) -> list[Pair]:
-    """The controls and the pairs that a wanted method is in; all of them if none is named."""
+    """The controls, the reference, and the pairs that a wanted method is in; all if none is named."""
     listed = pairs()
     if not wanted:
         return listed
-    return [p for p in listed if p[1] in CONTROLS or wanted & (set(p) - {NAS, META})]
+    always = (*((META, nas) for nas in CONTROLS), (META, NAS))
+    return [p for p in listed if p in always or wanted & (set(p) - {NAS, META})]
 
 
 def folder_of(out: Path, pair: Pair, seed: int) -> Path:

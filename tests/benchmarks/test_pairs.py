@@ -43,11 +43,14 @@ def test_finished_pairs_are_read_and_compared_in_pairs_of_episodes(
     finished(tmp_path, ("maml", pairs.NAS), maml)
     pairs.main(["--out", str(tmp_path), "--only", "maml"])
     rows = json.loads((tmp_path / "pairs.json").read_text())
-    assert [(r["meta"], r["nas"]) for r in rows][2:] == [("maml", pairs.NAS)]
+    assert [(r["meta"], r["nas"]) for r in rows][2:] == [
+        (pairs.META, pairs.NAS),
+        ("maml", pairs.NAS),
+    ]
     difference = maml - fixed
-    assert rows[2]["minus_fixed"] == pytest.approx(difference.mean())
+    assert rows[3]["minus_fixed"] == pytest.approx(difference.mean())
     spread = 1.96 * difference.std(ddof=1) / 50**0.5
-    assert rows[2]["minus_fixed_ci95"] == pytest.approx(spread, rel=1e-3)
+    assert rows[3]["minus_fixed_ci95"] == pytest.approx(spread, rel=1e-3)
     assert f"| maml | darts_first_order | {100 * maml.mean():.2f} ±" in capsys.readouterr().out
 
 
@@ -63,7 +66,7 @@ def test_all_are_trained_before_any_is_compared(
     monkeypatch.setattr(pairs, "train", quick)
     pairs.main(["--out", str(tmp_path), "--only", "gdas,snas"])
     rows = json.loads((tmp_path / "pairs.json").read_text())
-    assert [r["nas"] for r in rows] == ["random", "fixed", "snas"]
+    assert [r["nas"] for r in rows] == ["random", "fixed", pairs.NAS, "snas"]
 
 
 def test_a_schedule_that_needs_an_end_gets_the_steps_of_the_first_run(tmp_path: Path) -> None:
