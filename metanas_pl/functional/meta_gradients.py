@@ -154,11 +154,11 @@ def imaml(theta: Theta, task: Task, *, cg_steps: int = 5, damping: float = 0.0) 
     def support_loss(moved: Theta) -> Tensor:
         return task.support_loss(_merged(adapted.theta, moved))
 
-    hessian = torch.func.vjp(torch.func.grad(support_loss), point)[1]
-    scale = task.proximal + damping
+    slope, scale = torch.func.grad(support_loss), task.proximal + damping
 
     def system(vector: Theta) -> Theta:
-        return _combine(1.0, vector, 1 / scale, hessian(vector)[0])
+        curvature = torch.func.grad(lambda moved: _dot(slope(moved), vector))(point)
+        return _combine(1.0, vector, 1 / scale, curvature)
 
     solution = conjugate_gradient(system, right, cg_steps)
     return MetaGradient(_merged(gradient, solution), loss, accuracy, adapted.states)
