@@ -203,6 +203,18 @@ class MetaNASModule(pl.LightningModule):
         if interval and done >= self.meta.outer.warm_up_steps and done % interval == 0:
             self.meta_prune()
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip each group on its own: gradients of alphas grow as 1/T, those of weights do not."""
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        if (norm := self.meta.outer.clip_norm) is not None:
+            for group in optimizer.param_groups:
+                nn.utils.clip_grad_norm_(group["params"], norm)
+
     def meta_prune(self) -> None:
         """Switch off, for good, operation logits whose softmax at t_min is below the threshold.
 

@@ -79,6 +79,20 @@ def test_reptile_with_sgd_at_rate_one_lands_on_the_mean_adapted_point() -> None:
         torch.testing.assert_close(after.alphas[name], expected, rtol=1e-5, atol=1e-6)
 
 
+def test_each_group_is_clipped_on_its_own() -> None:
+    """With SGD the step is rate times gradient, so its norm is at most rate times the bound."""
+    outer = {"weight_lr": 1.0, "alpha_lr": 0.5, "clip_norm": 1e-3}
+    module = make_module("fomaml", meta={"outer": outer})
+    before = module.theta()
+    before = type(before)(*({k: v.clone() for k, v in part.items()} for part in before))
+    trainer(max_steps=1).fit(module, loader())
+    after = module.theta()
+    for part, rate in (("weights", 1.0), ("alphas", 0.5)):
+        old, new = getattr(before, part), getattr(after, part)
+        moved = torch.cat([(new[k] - v).reshape(-1) for k, v in old.items()]).norm()
+        torch.testing.assert_close(moved, torch.tensor(rate * 1e-3), rtol=0.02, atol=0)
+
+
 def test_warm_up_moves_weights_only_then_alphas() -> None:
     module = make_module(meta={"outer": {"warm_up_steps": 2}})
     start = {k: a.clone() for k, a in module.alphas.items()}

@@ -120,7 +120,8 @@ class InnerConfig:
 class OuterConfig:
     """The outer optimizer and its schedule; ``warm_up_steps`` outer steps leave the alphas alone.
 
-    ``hyper_lr`` is the rate of learned inner hyper-parameters.
+    ``hyper_lr`` is the rate of learned inner hyper-parameters. ``clip_norm`` bounds the norm of the
+    meta-gradient, that of weights, of alphas and of hyper-parameters each on its own.
     """
 
     optimizer: str = "sgd"
@@ -129,11 +130,13 @@ class OuterConfig:
     hyper_lr: float = 1e-3
     schedule: str = "constant"
     warm_up_steps: int = 0
+    clip_norm: float | None = None
 
     def __post_init__(self) -> None:
         check_choice("meta.outer.optimizer", self.optimizer, ("adam", "sgd"))
         check_choice("meta.outer.schedule", self.schedule, ("constant", "linear", "cosine"))
         check_numbers("meta.outer", self, "weight_lr alpha_lr hyper_lr warm_up_steps", 0)
+        check_numbers("meta.outer", self, "clip_norm", 0, strict=True)
 
 
 @dataclass
