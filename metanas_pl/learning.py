@@ -15,10 +15,10 @@ from torch.utils import _pytree as pytree
 
 from metanas_pl.compatibility import check_pair
 from metanas_pl.conf import EvaluationConfig, MetaConfig, NASConfig
-from metanas_pl.functional.adaptation import Adapted, TaskLearner, Theta, adapt, inner_steps
+from metanas_pl.functional.adaptation import Adapted, TaskLearner, Theta, adapt
 from metanas_pl.functional.batching import map_tasks
 from metanas_pl.functional.heads import HEAD
-from metanas_pl.functional.meta_gradients import MetaGradient, Task
+from metanas_pl.functional.meta_gradients import MetaGradient
 from metanas_pl.functional.optimizers import Params
 from metanas_pl.functional.relaxation import Mask, Mixing, temperatures
 from metanas_pl.metrics import episode_accuracy
@@ -26,6 +26,7 @@ from metanas_pl.network import EpisodeNetwork
 from metanas_pl.resolve import resolve_all
 from metanas_pl.spaces.base import SearchSpace
 from metanas_pl.spaces.costs import Costs
+from metanas_pl.task_functions import as_task
 from metanas_pl.task_learner import Builder
 from metanas_pl.tasks import TaskData, prepare, task
 
@@ -136,7 +137,8 @@ class EpisodeLearner:
         network = self.network(n_ways, mask, self.nas.threshold, auxiliary)
 
         def of_task(data: TaskData, states: Any = None) -> MetaGradient:
-            problem = self._task(network, learner, data, clock, states)
+            problem = as_task(network, learner, data, self.meta.query_norm, states)
+            problem = problem._replace(outer_step=clock.outer_step)
             return self.meta_learner["meta_gradient"](theta, problem)
 
         if inner.state == "carried":
@@ -146,53 +148,6 @@ class EpisodeLearner:
         parts = per_task.gradient, per_task.loss, per_task.accuracy
         gradient, loss, accuracy = pytree.tree_map(lambda leaf: leaf.mean(0), parts)
         return MetaGradient(self._of_theta(gradient, theta, clock), loss, accuracy), states
-
-    def _task(
-        self,
-        network: EpisodeNetwork,
-        learner: TaskLearner,
-        data: TaskData,
-        clock: Clock,
-        states: Any,
-    ) -> Task:
-        """One episode as the functions that a meta-learner takes."""
-        temps, support = learner.temperatures, data.support
-        objective = self.builder.objective(network)
-
-        def start(theta: Theta) -> Theta:
-            return network.start(theta, support, temps[0])
-
-        def at_the_end(theta: Theta, step: int) -> tuple[Params, Mixing]:
-            mixing = network.mixing(theta.alphas, temps[max(step - 1, 0)], data.query_noise())
-            return {**theta.weights, **learner.step_weights(theta.hyper, step)}, mixing
-
-        def query_loss(theta: Theta, step: int) -> tuple[Tensor, Tensor]:
-            logits = network.query_logits(
-                *at_the_end(theta, step), support, data.query_x, self.meta.query_norm
-            )
-            loss = F.cross_entropy(logits, data.query_y)
-            return loss, episode_accuracy(logits, data.query_y)
-
-        def support_loss(theta: Theta) -> Tensor:
-            last = len(temps)
-            return network.loss(*at_the_end(theta, last), support.whole())
-
-        def adapts(theta: Theta) -> Theta:
-            weights = {k: w for k, w in theta.weights.items() if learner.adapts(k)}
-            return Theta(weights, theta.alphas if learner.arch_steps else {})
-
-        return Task(
-            adapt=lambda t: adapt(objective, start(t), support, learner, states),
-            query_loss=query_loss,
-            steps=lambda t, first_order: inner_steps(
-                objective, start(t), support, learner, states, first_order
-            ),
-            support_loss=support_loss,
-            outer_step=clock.outer_step,
-            n_steps=len(temps),
-            proximal=learner.proximal,
-            adapts=adapts,
-        )
 
     def _one_after_the_other(
         self, of_task: Any, tasks: TaskData, states: Any
@@ -236,7 +191,7 @@ class EpisodeLearner:
 
         def of_task(data: TaskData) -> Evaluation:
             origin = network.start(theta, data.support, temps[0])
-            adapted = adapt(self.builder.objective(network), origin, data.support, learner)
+            adapted = adapt(network.objective(), origin, data.support, learner)
             return self._tested(network, learner, data, origin, adapted, temps[-1])
 
         return map_tasks(of_task, tasks, self.backend, self.meta.chunk_size)

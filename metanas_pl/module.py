@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import time
 from collections.abc import Mapping
@@ -25,42 +24,12 @@ from metanas_pl.functional.adaptation import Theta
 from metanas_pl.functional.optimizers import AdamState
 from metanas_pl.functional.relaxation import Mask, Mixing, entropy, is_member, is_operation, softmax
 from metanas_pl.learning import Clock, EpisodeLearner, Evaluation
-from metanas_pl.metrics import EpisodeMean, pixel_nearest_neighbour
+from metanas_pl.metrics import EpisodeMean
 from metanas_pl.outer import InjectGradient, learning_rate_factor
-from metanas_pl.resolve import resolve
+from metanas_pl.rows import ACCURACIES, gathered, rows_of
+from metanas_pl.search_space import build_space
 from metanas_pl.spaces.architecture import Architecture
-from metanas_pl.spaces.base import SearchSpace
-from metanas_pl.spaces.costs import KINDS, measure, reachable_cost
-
-ACCURACIES = {
-    "accuracy": "accuracy",
-    "accuracy_transductive": "transductive",
-    "accuracy_pruned": "pruned",
-    "accuracy_before_adaptation": "before",
-}
-
-
-def build_space(
-    config: Any, nas: NASConfig, image_shape: tuple[int, int, int], n_ways: int
-) -> SearchSpace:
-    """The search space that ``config["builder"]`` makes for these images and ways."""
-    values = plain(config)
-    builder = resolve(values["builder"], "space.builder")
-    in_channels, image_size, _ = image_shape
-    asked = {"partial_channels": nas.partial_channels, "auxiliary_skip": nas.auxiliary_skip > 0}
-    default = {"partial_channels": 1, "auxiliary_skip": False}
-    extra = {k: v for k, v in asked.items() if nas.search and v != default[k]}
-    unknown = sorted(set(extra) - set(inspect.signature(builder).parameters))
-    if unknown:
-        raise ValueError(f"nas={nas.name} needs {unknown[0]}, which space={values['name']} has not")
-    return builder(
-        values,
-        in_channels=in_channels,
-        image_size=image_size,
-        n_ways=n_ways,
-        search=nas.search,
-        **extra,
-    )
+from metanas_pl.spaces.costs import KINDS, measure
 
 
 class MetaNASModule(pl.LightningModule):
@@ -288,29 +257,11 @@ class MetaNASModule(pl.LightningModule):
         begin = time.perf_counter()
         result = self._evaluate(batch, "test")
         seconds = (time.perf_counter() - begin) / len(batch.index)
-        pixels = pixel_nearest_neighbour(batch)
-        for t, index in enumerate(batch.index.tolist()):
-            mixing = self.space.prune({k: w[t] for k, w in result.mixing.items()})
-            genotype = self.space.genotype(mixing)
-            row = {key: float(getattr(result, field)[t]) for key, field in ACCURACIES.items()}
-            row["pixel_nn"] = float(pixels[t])
-            self.test_rows.append(
-                {"episode": index, **row}
-                | {
-                    "loss": float(result.loss[t]),
-                    **{k: reachable_cost(self.space, c, mixing) for k, c in self.costs.items()},
-                    "genotype": "" if genotype is None else str(genotype).replace("\n", "; "),
-                    "seconds": seconds,
-                }
-            )
+        self.test_rows += rows_of(self.space, self.costs, batch, result, seconds)
 
     def gathered_test_rows(self) -> list[dict[str, Any]]:
         """Rows of the test episodes of all processes, in the order of the episodes."""
-        rows = [self.test_rows]
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            rows = [[] for _ in range(torch.distributed.get_world_size())]
-            torch.distributed.all_gather_object(rows, self.test_rows)
-        return sorted((row for part in rows for row in part), key=lambda row: row["episode"])
+        return gathered(self.test_rows)
 
     # -- checkpoints --------------------------------------------------------------------------
 

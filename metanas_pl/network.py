@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from metanas_pl.functional.adaptation import Batch, Support, Theta
+from metanas_pl.functional.adaptation import Batch, Objective, Support, Theta
 from metanas_pl.functional.heads import empty_head, prototype_head
 from metanas_pl.functional.optimizers import Params
 from metanas_pl.functional.relaxation import Alphas, Mask, Mixing, apply_threshold
@@ -43,6 +43,10 @@ class EpisodeNetwork(NamedTuple):
         return apply_threshold(
             self.relaxation(alphas, temperature, self.mask, noise), self.threshold
         )
+
+    def objective(self) -> Objective:
+        """What the inner loop descends on."""
+        return Objective(self.mixing, self.loss)
 
     def loss(self, weights: Params, mixing: Mixing, batch: Batch) -> Tensor:
         """Cross-entropy of a batch, normalised by its own statistics."""

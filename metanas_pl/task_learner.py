@@ -8,12 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from metanas_pl.conf import MetaConfig, NASConfig
-from metanas_pl.functional.adaptation import Objective, TaskLearner, Theta
+from metanas_pl.functional.adaptation import TaskLearner, Theta
 from metanas_pl.functional.heads import HEAD
 from metanas_pl.functional.optimizers import InnerOptimizer, Params, make_optimizer
 from metanas_pl.functional.regularisers import cost_penalty
 from metanas_pl.functional.relaxation import Mixing
-from metanas_pl.network import EpisodeNetwork
 from metanas_pl.spaces.base import SearchSpace
 from metanas_pl.spaces.costs import Costs, expected_cost
 from metanas_pl.spaces.primitives import BatchStatNorm
@@ -44,10 +43,6 @@ class Builder:
         self.method, self.rates = method, rates
         self.step_norms = affine_norms(space) if meta.step_norms else []
         self.regulariser = self._regulariser(costs)
-
-    def objective(self, network: EpisodeNetwork) -> Objective:
-        """What the inner loop descends on."""
-        return Objective(network.mixing, network.loss)
 
     def hyper(self, theta: Theta) -> Params:
         """Initial values of what is meta-learned beside weights and alphas."""

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from metanas_pl import conf
 from metanas_pl.functional.relaxation import softmax
-from metanas_pl.module import build_space
+from metanas_pl.search_space import build_space
 from metanas_pl.spaces import SearchSpace
 from metanas_pl.spaces.nasbench201_genotype import EXAMPLE
 from tests.runs import compose

@@ -1,0 +1,61 @@
+"""What a test keeps of every episode: one row each, gathered over processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from metanas_pl.learning import Evaluation
+from metanas_pl.metrics import pixel_nearest_neighbour
+from metanas_pl.spaces.base import SearchSpace
+from metanas_pl.spaces.costs import Costs, reachable_cost
+
+ACCURACIES = {
+    "accuracy": "accuracy",
+    "accuracy_transductive": "transductive",
+    "accuracy_pruned": "pruned",
+    "accuracy_before_adaptation": "before",
+}
+"""Name of each accuracy in logs and files, and its field of ``Evaluation``."""
+
+Rows = list[dict[str, Any]]
+
+
+def rows_of(
+    space: SearchSpace,
+    costs: Mapping[str, Costs],
+    batch: Any,
+    result: Evaluation,
+    seconds: float,
+) -> Rows:
+    """A row for each episode of ``batch``: accuracies, costs and genotype of the adapted network.
+
+    Args:
+        space: the search space.
+        costs: costs of its parts, by kind.
+        batch: the episodes.
+        result: what came of them.
+        seconds: adaptation and test of one episode.
+    """
+    pixels, rows = pixel_nearest_neighbour(batch), []
+    for t, index in enumerate(batch.index.tolist()):
+        mixing = space.prune({k: w[t] for k, w in result.mixing.items()})
+        genotype = space.genotype(mixing)
+        row = {"episode": index}
+        row |= {key: float(getattr(result, field)[t]) for key, field in ACCURACIES.items()}
+        row |= {"pixel_nn": float(pixels[t]), "loss": float(result.loss[t])}
+        row |= {kind: reachable_cost(space, cost, mixing) for kind, cost in costs.items()}
+        text = "" if genotype is None else str(genotype).replace("\n", "; ")
+        rows.append({**row, "genotype": text, "seconds": seconds})
+    return rows
+
+
+def gathered(rows: Rows) -> Rows:
+    """Rows of all processes, in the order of the episodes."""
+    parts = [rows]
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        parts = [[] for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather_object(parts, rows)
+    return sorted((row for part in parts for row in part), key=lambda row: row["episode"])

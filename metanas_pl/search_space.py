@@ -1,0 +1,37 @@
+"""The search space that a configuration names, with what a NAS method asks of it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from metanas_pl.conf import NASConfig, plain
+from metanas_pl.resolve import resolve
+from metanas_pl.spaces.base import SearchSpace
+
+
+def build_space(
+    config: Any, nas: NASConfig, image_shape: tuple[int, int, int], n_ways: int
+) -> SearchSpace:
+    """The search space that ``config["builder"]`` makes for these images and ways.
+
+    Raises:
+        ValueError: it cannot be imported, or has not what the NAS method needs.
+    """
+    values = plain(config)
+    builder = resolve(values["builder"], "space.builder")
+    in_channels, image_size, _ = image_shape
+    asked = {"partial_channels": nas.partial_channels, "auxiliary_skip": nas.auxiliary_skip > 0}
+    default = {"partial_channels": 1, "auxiliary_skip": False}
+    extra = {k: v for k, v in asked.items() if nas.search and v != default[k]}
+    unknown = sorted(set(extra) - set(inspect.signature(builder).parameters))
+    if unknown:
+        raise ValueError(f"nas={nas.name} needs {unknown[0]}, which space={values['name']} has not")
+    return builder(
+        values,
+        in_channels=in_channels,
+        image_size=image_size,
+        n_ways=n_ways,
+        search=nas.search,
+        **extra,
+    )
