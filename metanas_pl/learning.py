@@ -77,11 +77,6 @@ class EpisodeLearner:
         """Alphas to mixing weights."""
         return self.method["relaxation"]
 
-    @property
-    def has_temperature(self) -> bool:
-        """Whether a temperature means something to the relaxation: not to a Dirichlet or a blind draw."""
-        return not self.nas.relaxation.endswith((".dirichlet", ".uniform_one_hot"))
-
     def hyper(self, theta: Theta) -> Params:
         """Initial values of what the meta-learner learns beside weights and alphas, by name."""
         return self.builder.hyper(theta)

@@ -41,7 +41,7 @@ class EpisodeProgressBar(RichProgressBar):
                 fields[name] = f"{shown[key].item():.3f}"
         if "alpha/entropy" in shown and len(pl_module.alphas):
             nas, falls = pl_module.nas, not pl_module.clock.warm_up
-            if pl_module.learner.has_temperature:
+            if pl_module.nas.anneals:
                 fields["T"] = f"{nas.t_max:g}→{nas.t_min:g}" if falls else f"{nas.t_max:g}"
             fields["entropy"] = f"{shown['alpha/entropy'].item():.2f}"
         elapsed = time.perf_counter() - self._begin

@@ -33,8 +33,9 @@ class NASConfig:
 
     ``relaxation``, ``alpha_gradient``, ``noise``, ``perturb`` and ``regulariser`` are dotted paths of
     functions, ``options`` their keyword arguments. ``step=joint`` takes weights and alphas from one
-    backward pass instead of ``alpha_gradient``. ``noise_per``: drawn for every ``pass``, or once a
-    ``task``. ``needs_weight_step``: the method looks at the w-step. ``auxiliary_skip`` is the first weight
+    backward pass instead of ``alpha_gradient``. ``anneals``: the relaxation has a temperature.
+    ``noise_per``: drawn for every ``pass``, or once a ``task``. ``needs_weight_step``: the method looks at
+    the w-step. ``auxiliary_skip`` is the first weight
     of an extra skip connection, which decays to 0 over the outer steps. Thresholds are mixing weights;
     ``meta_prune_interval`` counts outer steps, 0 switches meta-pruning off.
     """
@@ -46,6 +47,7 @@ class NASConfig:
     step: str = "alternating"
     alpha_gradient: str = "metanas_pl.functional.architecture_steps.first_order"
     needs_weight_step: bool = False
+    anneals: bool = True
     noise: str | None = None
     noise_per: str = "pass"
     perturb: str | None = None
