@@ -30,7 +30,7 @@ def test_conv4_equals_torch_layers_and_names_a_small_image() -> None:
 
 @pytest.mark.parametrize(("channels", "size"), [(32, 32_773), (64, 121_093 - 256)])
 def test_conv4_sizes(channels: int, size: int) -> None:
-    """Published for 5-way miniImageNet: 32,901 and 121,093, with biases before batch norm."""
+    """For 5-way miniImageNet by our own count: 32,901 and 121,093, with biases before batch norm."""
     net = Conv4(in_channels=3, n_ways=5, channels=channels, image_size=84)
     assert n_parameters(net) == size
 
