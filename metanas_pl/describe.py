@@ -92,7 +92,7 @@ def _nas(module: Any) -> str:
     if nas.noise is not None and nas.noise_per == "task":
         parts.append("a new draw for every task")
     parts += [f"{name} {value}" for name, value in nas.options.items()]
-    if module.nas.anneals:
+    if nas.anneals:
         falls = f" → {nas.t_min:g} ({nas.temperature_schedule})" if nas.t_min < nas.t_max else ""
         parts.append(f"T {nas.t_max:g}{falls}")
     if nas.adapts_alphas:

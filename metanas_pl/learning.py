@@ -19,7 +19,6 @@ from metanas_pl.functional.adaptation import Adapted, TaskLearner, Theta, adapt
 from metanas_pl.functional.batching import map_tasks
 from metanas_pl.functional.heads import HEAD
 from metanas_pl.functional.meta_gradients import MetaGradient
-from metanas_pl.functional.optimizers import Params
 from metanas_pl.functional.relaxation import Mask, Mixing, temperatures
 from metanas_pl.metrics import episode_accuracy
 from metanas_pl.network import EpisodeNetwork
@@ -76,10 +75,6 @@ class EpisodeLearner:
     def relaxation(self) -> Any:
         """Alphas to mixing weights."""
         return self.method["relaxation"]
-
-    def hyper(self, theta: Theta) -> Params:
-        """Initial values of what the meta-learner learns beside weights and alphas, by name."""
-        return self.builder.hyper(theta)
 
     def network(
         self, n_ways: int, mask: Mask, threshold: float, auxiliary: float = 0.0
@@ -206,7 +201,7 @@ class EpisodeLearner:
         mixing_before = network.mixing(origin.alphas, temperature, noise)
 
         def logits(point: Theta, step: int, mixing: Mixing, norm: str = "inductive") -> Tensor:
-            weights = {**point.weights, **learner.step_weights(point.hyper, step)}
+            weights = learner.weights_at(point, step)
             return network.query_logits(weights, mixing, data.support, data.query_x, norm)
 
         def accuracy(z: Tensor) -> Tensor:

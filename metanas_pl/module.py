@@ -87,9 +87,9 @@ class MetaNASModule(pl.LightningModule):
         self.costs = {kind: measure(self.space, kind, image_shape) for kind in KINDS}
         cost = self.costs.get(self.nas.cost.kind)
         self.learner = EpisodeLearner(self.space, self.nas, self.meta, cost)
-        hyper = self.learner.hyper(self.theta())
-        self.hyper_names = list(hyper)
-        self.hyper = nn.ParameterList(hyper.values())
+        self.hyper_names, self.hyper = list[str](), nn.ParameterList()
+        hyper = self.learner.builder.hyper(self.theta())
+        self.hyper_names, self.hyper = list(hyper), nn.ParameterList(hyper.values())
         self.carried_states: Any = None
         self.total_steps = 1.0
         self.metrics = nn.ModuleDict(
@@ -107,10 +107,8 @@ class MetaNASModule(pl.LightningModule):
         """Everything meta-learned, detached from the autograd graph."""
         weights = {name: p.detach() for name, p in self.space.named_parameters()}
         alphas = {name: a.detach() for name, a in self.alphas.items()}
-        values = [h.detach() for h in getattr(self, "hyper", [])]
-        return Theta(
-            weights, alphas, dict(zip(getattr(self, "hyper_names", []), values, strict=True))
-        )
+        hyper = zip(self.hyper_names, self.hyper, strict=True)
+        return Theta(weights, alphas, {name: h.detach() for name, h in hyper})
 
     def mask(self) -> Mask:
         """Alphas that meta-pruning has left alive, by name."""

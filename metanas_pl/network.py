@@ -97,10 +97,7 @@ class EpisodeNetwork(NamedTuple):
             return theta
         head = empty_head(theta.weights["head.weight"], self.n_ways)
         if self.head == "prototype_init":
-            noise = (
-                None if support.noise is None else {k: n[0, 0] for k, n in support.noise.items()}
-            )
-            mixing = self.mixing(theta.alphas, temperature, noise)
+            mixing = self.mixing(theta.alphas, temperature, support.first_noise())
             context = self._context(head=False)
             features = self._forward(theta.weights, mixing, support.x, context)
             head = prototype_head(features, support.y, self.n_ways)

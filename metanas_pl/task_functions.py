@@ -39,7 +39,7 @@ def as_task(
 
     def reached(theta: Theta, step: int) -> tuple[Params, Mixing]:
         mixing = network.mixing(theta.alphas, temps[max(step - 1, 0)], data.query_noise())
-        return {**theta.weights, **learner.step_weights(theta.hyper, step)}, mixing
+        return learner.weights_at(theta, step), mixing
 
     def query_loss(theta: Theta, step: int) -> tuple[Tensor, Tensor]:
         logits = network.query_logits(*reached(theta, step), support, data.query_x, query_norm)

@@ -29,10 +29,7 @@ class TaskData(NamedTuple):
 
     def query_noise(self) -> Params | None:
         """Noise of the forward pass over the queries; None for the most likely architecture."""
-        noise = self.support.noise
-        if noise is None or not self.noise_at_query:
-            return None
-        return {name: values[0, 0] for name, values in noise.items()}
+        return self.support.first_noise() if self.noise_at_query else None
 
 
 def task(tasks: TaskData, t: int) -> TaskData:

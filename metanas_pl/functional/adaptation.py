@@ -65,6 +65,10 @@ class Support(NamedTuple):
         """The batch of the alpha-step."""
         return self._take(self.arch_index[step], step, 1)
 
+    def first_noise(self) -> Params | None:
+        """The first noise drawn, for a forward pass outside the inner steps."""
+        return None if self.noise is None else {k: n[0, 0] for k, n in self.noise.items()}
+
     def whole(self) -> Batch:
         """All of it, without noise."""
         return Batch(self.x, self.y)
@@ -152,6 +156,10 @@ class TaskLearner(NamedTuple):
     regulariser: Callable[[Mixing], Tensor] | None = None
     proximal: float = 0.0
 
+    def weights_at(self, theta: Theta, step: int) -> Params:
+        """All weights as an inner step uses them: what is learned for each step is that of ``step``."""
+        return {**theta.weights, **self.step_weights(theta.hyper, step)}
+
 
 class Adapted(NamedTuple):
     """A point reached: theta there, optimizer states, and the training loss of the steps so far."""
@@ -210,7 +218,7 @@ def inner_steps(
     w_state, a_state = states or (optimizers[0].init(weights), optimizers[1].init(alphas))
     for step, temperature in enumerate(learner.temperatures):
         w_optimizer, a_optimizer = learner.optimizers(hyper, step)
-        frozen = {**theta.weights, **learner.step_weights(hyper, step)}
+        frozen = learner.weights_at(theta, step)
         train = Pass(objective, support.train(step), temperature, frozen)
         arch = Pass(objective, support.arch(step), temperature, frozen)
         problem = InnerProblem(train, arch, weights, alphas, w_optimizer, w_state)

@@ -43,10 +43,9 @@ def build(
     *,
     in_channels: int,
     image_size: int,
-    n_ways: int,
-    search: bool,
     partial_channels: int = 1,
     auxiliary_skip: bool = False,
+    **given: Any,
 ) -> CellNetwork:
     """The network that :func:`~metanas_pl.spaces.build.cells` makes, behind a :class:`PooledStem`.
 
@@ -59,10 +58,9 @@ def build(
         config,
         in_channels=in_channels,
         image_size=image_size,
-        n_ways=n_ways,
-        search=search,
         partial_channels=partial_channels,
         auxiliary_skip=auxiliary_skip,
+        **given,
     )
     space.stem = PooledStem(in_channels, 3 * config["channels"])
     return space

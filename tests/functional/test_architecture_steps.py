@@ -11,7 +11,6 @@ from torch import Tensor
 from metanas_pl.functional import architecture_steps, noise, sampling
 from metanas_pl.functional.adaptation import InnerProblem
 from metanas_pl.functional.optimizers import InnerOptimizer, adam, sgd
-from metanas_pl.functional.relaxation import softmax
 from tests.functional.problems import (
     assert_gradient,
     inner_problem,
@@ -109,10 +108,3 @@ def test_virtual_steps_start_from_carried_moments() -> None:
     fresh = architecture_steps.second_order(problem)
     carried = architecture_steps.second_order(problem._replace(weight_state=state))
     assert any(not torch.allclose(fresh[k], carried[k]) for k in fresh)
-
-
-def test_softmax_is_the_relaxation_of_these_problems() -> None:
-    net, theta = toy()
-    problem = inner_problem(objective_of(net), theta, sgd(0.1))
-    expected = softmax(theta.alphas, 0.7)
-    assert all(torch.equal(problem.train.mixing(theta.alphas)[k], m) for k, m in expected.items())
