@@ -43,11 +43,12 @@ class CellSpaceConfig:
 
 @dataclass
 class Conv4Config:
-    """The Conv4 backbone."""
+    """The Conv4 backbone; ``strided`` convolutions and a pooled feature map, or max pooling."""
 
     name: str = "conv4"
     builder: str = "metanas_pl.spaces.build.conv4"
     channels: int = 32
+    strided: bool = False
 
     def __post_init__(self) -> None:
         check_numbers("space", self, "channels", 1)

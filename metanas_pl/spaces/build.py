@@ -75,9 +75,8 @@ def conv4(
     config: Mapping[str, Any], *, in_channels: int, image_size: int, n_ways: int, search: bool
 ) -> Conv4:
     """The Conv4 backbone: nothing to search in it, whatever ``search`` says."""
-    return Conv4(
-        in_channels=in_channels, n_ways=n_ways, channels=config["channels"], image_size=image_size
-    )
+    shape = {"in_channels": in_channels, "n_ways": n_ways, "image_size": image_size}
+    return Conv4(**shape, channels=config["channels"], strided=config["strided"])
 
 
 def resnet12(

@@ -28,6 +28,18 @@ def test_conv4_equals_torch_layers_and_names_a_small_image() -> None:
         Conv4(in_channels=1, n_ways=3, channels=8, image_size=15)
 
 
+@pytest.mark.parametrize("size", [17, 28])
+def test_strided_conv4_equals_torch_layers(size: int) -> None:
+    net = Conv4(in_channels=1, n_ways=3, channels=8, image_size=size, strided=True)
+    x = torch.randn(4, 1, size, size)
+    expected = x
+    for block in net.blocks:
+        weight = block.convs[0].weight
+        halved = nn.functional.conv2d(expected, weight, stride=2, padding=1)
+        expected = nn.BatchNorm2d(8)(halved).relu()
+    torch.testing.assert_close(net(x, {}), net.head(nn.AdaptiveAvgPool2d(1)(expected).flatten(1)))
+
+
 @pytest.mark.parametrize(("channels", "size"), [(32, 32_773), (64, 121_093 - 256)])
 def test_conv4_sizes(channels: int, size: int) -> None:
     """For 5-way miniImageNet by our own count: 32,901 and 121,093, with biases before batch norm."""
