@@ -16,6 +16,7 @@ from metanas_pl.functional.adaptation import Theta
 from metanas_pl.functional.heads import HEAD
 from metanas_pl.learning import Clock
 from metanas_pl.module import MetaNASModule
+from metanas_pl.spaces import mixed_cell
 from metanas_pl.spaces.genotype import Genotype
 from metanas_pl.task_learner import STEP, affine_norms
 from tests.conftest import random_episode
@@ -161,6 +162,35 @@ def test_loop_and_vmap_give_the_same_meta_gradient(meta: str, nas: str, tmp_path
     )
     for other in gradients[1:]:
         torch.testing.assert_close(other, gradients[0], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("nas", [nas for nas in NASES if nas != "fixed"])
+def test_primitives_without_weight_are_not_computed_and_not_missed(
+    nas: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tasks whose architectures differ, at thresholds that switch off; against computing everything."""
+    meta, gradients, calls = "protomaml", [], []
+    for skip in (True, False):
+        if not skip:
+            monkeypatch.setattr(mixed_cell, "nonzero", lambda f: [[True] * len(e) for e in f])
+        module = make(meta, nas, tmp_path).double()
+        module.nas.threshold = module.nas.test_threshold = 0.2
+        count: list[int] = []
+        for primitive in (p for c in module.space.cells for e in c.nodes[0] for p in e):  # type: ignore[union-attr, index]
+            primitive.register_forward_hook(lambda *_, count=count: count.append(1))
+        theta = module.theta()
+        theta = theta._replace(alphas={k: 2 * torch.randn_like(a) for k, a in theta.alphas.items()})
+        episode = random_episode(tasks=3)
+        double = [x.double() if x.is_floating_point() else x for x in episode]
+        inputs = {"seed": 0, "mask": module.mask()}
+        result, _ = module.learner.meta_gradient(theta, type(episode)(*double), **inputs)
+        tested = module.learner.evaluate(
+            theta, type(episode)(*double), plan=module.evaluation, **inputs
+        )
+        gradients.append((result.gradient, tested))
+        calls.append(len(count))
+    torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
+    assert calls[0] < calls[1]
 
 
 CASES: list[tuple[dict[str, Any], dict[str, Any]]] = [

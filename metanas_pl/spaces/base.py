@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Alphas, Mask, Mixing
@@ -22,12 +23,31 @@ class Context(NamedTuple):
             its own, ``(edges, O, B)``.
         auxiliary_skip: weight of the auxiliary skip connection on every edge (DARTS-).
         head: False gives the features before the head.
+        skip_zeros: do not compute primitives whose mixing weight is zero; right only where a zero has no
+            gradient either, as behind a threshold.
     """
 
     reference: int | None = None
     drop_path: Tensor | None = None
     auxiliary_skip: float = 0.0
     head: bool = True
+    skip_zeros: bool = False
+
+
+def nonzero(factor_EO: Tensor) -> list[list[bool]]:
+    """Which factors are not zero, in any task if they are mapped over tasks; all, if all are zero.
+
+    It looks at values behind ``torch.func`` transforms, which synchronises a GPU: for the CPU alone.
+
+    >>> nonzero(torch.tensor([[0.5, 0.0]]))
+    [[True, False]]
+    """
+    # One look at each entry: under vmap the tasks may be any dimension of the tensor behind it.
+    entries = factor_EO.detach().ne(0).flatten().unbind()
+    found = [bool(torch.func.debug_unwrap(entry).any()) for entry in entries]
+    found = found if any(found) else [True] * len(found)
+    n_options = factor_EO.shape[-1]
+    return [found[i : i + n_options] for i in range(0, len(found), n_options)]
 
 
 class SearchSpace(nn.Module, ABC):

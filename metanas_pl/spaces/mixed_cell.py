@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Mixing, is_member
-from metanas_pl.spaces.base import Context
+from metanas_pl.spaces.base import Context, nonzero
 from metanas_pl.spaces.primitives import Identity, make_primitive
 
 CELL_TYPES = ("normal", "reduce")
@@ -98,16 +98,15 @@ class MixedCell(nn.Module):
         for i, edges in enumerate(self.nodes):
             of_edge = edge_factors(mixing, self.kind, i)
             factors = mixing[f"{self.kind}_{i}"] * of_edge.unsqueeze(-1)
+            alive = nonzero(factors) if context.skip_zeros else self.alive[i]
             terms = []
             for j, edge in enumerate(edges.children()):
                 x = states[j]
                 part = (
                     x if self.partial_channels == 1 else x[:, : x.shape[1] // self.partial_channels]
                 )
-                mixed = self._mixture(
-                    edge, part, factors[j], self.alive[i][j], first_edge + j, context
-                )
-                if self.partial_channels > 1:
+                mixed = self._mixture(edge, part, factors[j], alive[j], first_edge + j, context)
+                if mixed and self.partial_channels > 1:
                     mixed = [self._rejoined(x, mixed, of_edge[j])]
                 if self.skips and context.auxiliary_skip:
                     skip = self.skips[i][j](x, context.reference)  # type: ignore[index]
@@ -126,7 +125,7 @@ class MixedCell(nn.Module):
         number: int,
         context: Context,
     ) -> list[Tensor]:
-        """Weighted outputs of the primitives of one edge that meta-pruning has left."""
+        """Weighted outputs of the primitives of one edge that are computed."""
         terms = []
         for o, primitive in enumerate(edge.children()):
             if not alive[o]:

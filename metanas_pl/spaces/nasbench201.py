@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Alphas, Mask, Mixing, is_member
-from metanas_pl.spaces.base import Context, SearchSpace
+from metanas_pl.spaces.base import Context, SearchSpace, nonzero
 from metanas_pl.spaces.nasbench201_genotype import N_NODES, OPERATIONS, Nasbench201Genotype
 from metanas_pl.spaces.primitives import BatchStatNorm, ConvNorm, Identity, Pool, Zero, conv
 
@@ -50,16 +50,19 @@ class Cell201(nn.Module):
         )
         self.alive = [[[True] * len(edge) for edge in node] for node in names]
 
-    def forward(self, x: Tensor, mixing: Mixing, reference: int | None) -> Tensor:
+    def forward(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
         """``(B, C, H, W) -> (B, C, H, W)``; without mixing weights every operation counts fully."""
         states = [x]
         for i, edges in enumerate(self.nodes):
             weight_EO = mixing.get(f"cell_{i}")
+            alive = self.alive[i]
+            if context.skip_zeros and weight_EO is not None:
+                alive = nonzero(weight_EO)
             terms = []
             for j, edge in enumerate(edges.children()):
                 for o, operation in enumerate(edge.children()):
-                    if self.alive[i][j][o]:
-                        term = operation(states[j], reference)
+                    if alive[j][o]:
+                        term = operation(states[j], context.reference)
                         terms.append(term if weight_EO is None else weight_EO[j, o] * term)
             states.append(sum(terms[1:], terms[0]))
         return states[-1]
@@ -124,7 +127,7 @@ class Skeleton201(SearchSpace):
             if index:
                 x = self.reductions[index - 1](x, context.reference)
             for cell in stage.children():
-                x = cell(x, mixing, context.reference)
+                x = cell(x, mixing, context)
         return F.relu(self.norm(x, context.reference)).mean((2, 3))
 
 

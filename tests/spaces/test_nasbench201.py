@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from metanas_pl.functional.relaxation import softmax
+from metanas_pl.spaces.base import Context
 from metanas_pl.spaces.costs import expected_cost, flop_counter, measure, reachable_cost
 from metanas_pl.spaces.nasbench201 import (
     Cell201,
@@ -87,7 +88,7 @@ def test_a_cell_equals_plain_loops() -> None:
             for o, value in enumerate(operations(state, i, j)):
                 total = total + mixing[f"cell_{i}"][j, o] * value
         states.append(total)
-    torch.testing.assert_close(cell(x, mixing, None), states[-1])
+    torch.testing.assert_close(cell(x, mixing, Context()), states[-1])
 
 
 @pytest.mark.parametrize("size", [4, 7, 9])
