@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ from metanas_pl.train import run
 FILES_OF_A_RUN = ("config.yaml", "results.json", "episodes_test.csv")
 ENDLESS = 10**6  # epochs: the clock ends a control, and a schedule of the rates needs a number
 Table = dict[str, dict[str, float]]
+T = TypeVar("T")
 
 
 def random_genotype(space: CellSpaceConfig, seed: int) -> Genotype:
@@ -58,11 +59,11 @@ def typed(folder: Path) -> Config:
     return cli.to_config(merged)
 
 
-def fixed() -> NASConfig:
-    """What ``nas=fixed`` is."""
-    values = OmegaConf.to_container(OmegaConf.load(Path(cli.CONFIG_DIR, "nas", "fixed.yaml")))
-    nas: NASConfig = from_plain(NASConfig, values)
-    return nas
+def from_file(schema: type[T], group: str, name: str) -> T:
+    """What ``group=name`` is, for a file that takes nothing but its schema from others."""
+    values = OmegaConf.to_container(OmegaConf.load(Path(cli.CONFIG_DIR, group, f"{name}.yaml")))
+    assert isinstance(values, dict)
+    return from_plain(schema, {k: v for k, v in values.items() if k != "defaults"})
 
 
 def moved(values: Any, old: str, new: str) -> Any:
@@ -82,7 +83,8 @@ def control(folder: Path, name: str, seconds: float, space: Any) -> Path:
         old, new = config.run_dir, str(place)
         config.callbacks = moved(config.callbacks, old, new)
         config.logger = moved(config.logger, old, new)
-        config.run_dir, config.space, config.nas = new, space, fixed()
+        config.run_dir, config.space = new, space
+        config.nas = from_file(NASConfig, "nas", "fixed")
         config.callbacks["cpu_time"] = callback(seconds)
         config.trainer |= {"max_epochs": ENDLESS}
         config.trainer |= {"max_steps": -1, "min_steps": None, "min_epochs": None}

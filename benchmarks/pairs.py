@@ -19,13 +19,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.controls import accuracies, random_genotype
+from benchmarks.controls import accuracies, from_file, random_genotype
 from benchmarks.cpu_time import callback
 from metanas_pl.cli import CONFIG_DIR
 from metanas_pl.conf import CellSpaceConfig
 from metanas_pl.metrics import mean_interval95, paired_gain95
 
-NAS, META = "darts_first_order", "fomaml"
+NAS, META, SPACE = "darts_first_order", "fomaml", "metanas_compact"
 CONTROLS = ("random", "fixed")
 Pair = tuple[str, str]
 
@@ -65,15 +65,10 @@ def command(out: Path, pair: Pair, seed: int, seconds: float) -> list[str]:
     options = [f"meta={meta}", f"nas={nas}", f"seed={seed}", clock, f"hydra.run.dir={folder}"]
     if nas == "fixed":
         genotype = out / f"random_genotype_{seed}.json"
-        random_genotype(compact_space(), seed).save(genotype)
+        random_genotype(from_file(CellSpaceConfig, "space", SPACE), seed).save(genotype)
         options.append(f"space.genotype={genotype}")
     options.append(f"trainer.max_steps={steps_in_time(out, pair, seed)}")
     return [sys.executable, "-m", "metanas_pl.train", *options]
-
-
-def compact_space() -> CellSpaceConfig:
-    """The space of the experiment, as far as a genotype knows it."""
-    return CellSpaceConfig(n_nodes=2)
 
 
 def steps_in_time(out: Path, pair: Pair, seed: int) -> int:

@@ -41,15 +41,13 @@ RULES = (
         "class means need the whole support set: set meta.inner.batch_size=null",
     ),
     Rule(
-        lambda nas, meta: meta.meta_gradient.endswith(".reptile") and meta.adapts == "none",
-        "Reptile moves theta towards adapted weights, and none adapt",
+        lambda nas, meta: meta.learns_from == "displacement" and meta.adapts == "none",
+        "it moves theta towards adapted weights, and none adapt",
     ),
     Rule(
-        lambda nas, meta: (
-            meta.meta_gradient.endswith((".reptile", ".fomaml", ".imaml"))
-            and not meta.rates.endswith(".constant")
-        ),
-        "learned inner rates need a meta-gradient through the inner loop: maml or mamlpp",
+        lambda nas, meta: meta.learns_from != "trajectory" and not meta.rates.endswith(".constant"),
+        "learned inner rates need a meta-gradient through the inner loop: one with "
+        "meta.learns_from=trajectory, as maml or mamlpp",
     ),
 )
 

@@ -214,7 +214,7 @@ def test_each_rule_refuses_its_case_with_its_reason(number: int) -> None:
 
 
 def test_an_empty_head_must_adapt_with_any_body() -> None:
-    meta = {"adapts": "none", "meta_gradient": "metanas_pl.functional.meta_gradients.maml"}
+    meta = {"adapts": "none", "learns_from": "trajectory"}
     with pytest.raises(ValueError, match="an empty head that does not adapt"):
         check_pair(NASConfig(), from_plain(MetaConfig, meta))
     check_pair(NASConfig(), from_plain(MetaConfig, meta | {"head": "prototypes"}))

@@ -146,6 +146,8 @@ class MetaConfig:
     """A meta-learner: what adapts, what is learned beside theta, how the meta-gradient comes about.
 
     ``meta_gradient`` and ``rates`` are dotted paths of functions, ``options`` their keyword arguments.
+    ``learns_from``: the meta-gradient comes from the ``displacement`` of theta (Reptile), from the
+    ``endpoint`` of the inner loop, or through its ``trajectory``.
     ``adapts``: the weights that the inner loop moves. ``step_norms``: batch-norm scales and shifts of
     their own for each inner step. ``head``: ``zero`` starts every task with an empty head, so any number of
     ways can be tested; ``learned`` meta-learns it; ``prototype_init`` starts it from class means;
@@ -155,6 +157,7 @@ class MetaConfig:
 
     name: str = "reptile"
     meta_gradient: str = "metanas_pl.functional.meta_gradients.reptile"
+    learns_from: str = "displacement"
     options: dict[str, Any] = field(default_factory=dict)
     adapts: str = "all"
     rates: str = "metanas_pl.functional.rates.constant"
@@ -167,6 +170,8 @@ class MetaConfig:
     outer: OuterConfig = field(default_factory=OuterConfig)
 
     def __post_init__(self) -> None:
+        sources = ("displacement", "endpoint", "trajectory")
+        check_choice("meta.learns_from", self.learns_from, sources)
         check_choice("meta.adapts", self.adapts, ("all", "head", "body", "none"))
         heads = ("learned", "zero", "prototype_init", "prototypes")
         check_choice("meta.head", self.head, heads)

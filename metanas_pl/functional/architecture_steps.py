@@ -75,11 +75,6 @@ def training_speed(problem: InnerProblem, *, unrolled_steps: int = 3) -> Alphas:
     return torch.func.grad(total)(problem.alphas)
 
 
-def frozen(problem: InnerProblem) -> Alphas:
-    """No architecture step: zero gradients. A fixed network has no alphas to begin with."""
-    return {name: torch.zeros_like(alpha) for name, alpha in problem.alphas.items()}
-
-
 def _stepped(problem: InnerProblem, gradient: Params) -> Params:
     """Weights after the w-step with this gradient."""
     return problem.weight_optimizer.update(gradient, problem.weight_state, problem.weights)[0]
