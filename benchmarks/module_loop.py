@@ -1,0 +1,66 @@
+"""The reference of the search-step benchmarks: MetaNAS as a loop over modules.
+
+Written from the description of the method, the way its authors' code works: one ``nn.Module``, a Python
+loop over tasks, ``torch.optim``, and in every inner step a forward and a backward pass for the alphas and
+another for the weights.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from metanas_pl.functional.adaptation import Theta
+from metanas_pl.functional.relaxation import apply_threshold, softmax
+from metanas_pl.spaces import Context, SearchSpace
+from metanas_pl.tasks import TaskData, task
+
+
+class Settings(NamedTuple):
+    """The inner loop: Adam with beta1 = 0 for both, a temperature for each step."""
+
+    weight_lr: float
+    alpha_lr: float
+    alpha_weight_decay: float
+    temperatures: tuple[float, ...]
+    threshold: float
+
+
+def reptile_gradient(
+    space: SearchSpace, theta: Theta, tasks: TaskData, settings: Settings
+) -> Theta:
+    """``theta - theta*``, mean over the tasks, for weights and alphas (MetaNAS, equation 5)."""
+    n_tasks = tasks.query_y.shape[0]
+    weights = {k: torch.zeros_like(w) for k, w in theta.weights.items()}
+    alphas = {k: torch.zeros_like(a) for k, a in theta.alphas.items()}
+    for t in range(n_tasks):
+        adapted = adapt(space, theta, task(tasks, t), settings)
+        for mean, old, new in zip((weights, alphas), theta, adapted, strict=False):
+            for name in mean:
+                mean[name] += (old[name] - new[name]) / n_tasks
+    return Theta(weights, alphas)
+
+
+def adapt(space: SearchSpace, theta: Theta, data: TaskData, settings: Settings) -> Theta:
+    """Weights and alphas after the inner loop of one task; the module is used up on the way."""
+    space.load_state_dict(theta.weights)
+    alphas = {k: nn.Parameter(a.clone()) for k, a in theta.alphas.items()}
+    betas = (0.0, 0.999)
+    w_optimizer = torch.optim.Adam(space.parameters(), settings.weight_lr, betas)
+    a_optimizer = torch.optim.Adam(
+        alphas.values(), settings.alpha_lr, betas, weight_decay=settings.alpha_weight_decay
+    )
+    for step, temperature in enumerate(settings.temperatures):
+        batches = (a_optimizer, data.support.arch(step)), (w_optimizer, data.support.train(step))
+        for optimizer, batch in batches:
+            w_optimizer.zero_grad()
+            a_optimizer.zero_grad()
+            mixing = apply_threshold(softmax(alphas, temperature), settings.threshold)
+            logits: Tensor = space(batch.x, mixing, Context(drop_path=batch.drop_path))
+            F.cross_entropy(logits, batch.y).backward()
+            optimizer.step()
+    weights = {k: p.detach().clone() for k, p in space.named_parameters()}
+    return Theta(weights, {k: a.detach() for k, a in alphas.items()})
