@@ -5,9 +5,19 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from metanas_pl.conf import NASConfig, plain
+from metanas_pl.conf import (
+    CellSpaceConfig,
+    Conv4Config,
+    Nasbench201Config,
+    NASConfig,
+    ResNet12Config,
+    from_plain,
+    plain,
+)
 from metanas_pl.resolve import resolve
 from metanas_pl.spaces.base import SearchSpace
+
+SCHEMAS = (CellSpaceConfig, Conv4Config, Nasbench201Config, ResNet12Config)
 
 
 def build_space(
@@ -18,7 +28,7 @@ def build_space(
     Raises:
         ValueError: it cannot be imported, or has not what the NAS method needs.
     """
-    values = plain(config)
+    values = complete(plain(config))
     builder = resolve(values["builder"], "space.builder")
     in_channels, image_size, _ = image_shape
     asked = {"partial_channels": nas.partial_channels, "auxiliary_skip": nas.auxiliary_skip > 0}
@@ -35,3 +45,15 @@ def build_space(
         search=nas.search,
         **extra,
     )
+
+
+def complete(values: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a space of this package with the defaults of those that are not named.
+
+    >>> complete({"builder": "metanas_pl.spaces.build.conv4", "channels": 64})["strided"]
+    False
+    """
+    for schema in SCHEMAS:
+        if schema.builder == values["builder"]:
+            return plain(from_plain(schema, values))  # type: ignore[no-any-return]
+    return values

@@ -61,7 +61,7 @@ def make_module(rule: str = "reptile", /, **changes: Any) -> Any:
         },
     }
     for group, values in changes.items():
-        if isinstance(values, dict):
+        if isinstance(values, dict) and "builder" not in values:  # another space has other keys
             settings[group] = {**settings.get(group, {}), **values}
         else:
             settings[group] = values

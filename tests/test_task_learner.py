@@ -27,7 +27,6 @@ SPACES: dict[str, dict[str, Any]] = {
         "name": "nasbench201",
         "channels": 4,
         "cells_per_stage": 1,
-        "genotype": None,
     },
 }
 INNER = {"steps": 2, "test_steps": 8, "test_arch_steps": 8, "alpha_lr": 0.3, "optimizer": "adam"}
