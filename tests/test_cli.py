@@ -37,7 +37,10 @@ MISTAKES = [
     ("nas=fixed", ["nas=fixed needs space.genotype"]),
     ("trainer.max_stepz=5", ["trainer.max_stepz"]),
     ("space.channels=-3", ["space.channels=-3", "at least 1"]),
-    ("space=conv4 space.chanels=3", ["did you mean space.channels?", "name, builder, channels)"]),
+    (
+        "space=conv4 space.chanels=3",
+        ["did you mean space.channels?", "name, builder, channels, strided)"],
+    ),
     ("space=conv4 nas.cost.kind=flops", ["nas.cost.kind=flops", "nothing to choose"]),
     ("hydra.searchpath=[pkg://nowhere.configs]", ["hydra.searchpath", "nowhere.configs"]),
     ("nas.alpha_gradient=os.nothing", ["nas.alpha_gradient=os.nothing", "cannot be imported"]),
