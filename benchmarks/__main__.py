@@ -1,9 +1,9 @@
 """How fast it is, beside how fast others are, on this machine.
 
-    python -m benchmarks [--only A,B] [--quick] [--threads 1] [--out benchmarks/results]
+    python -m benchmarks [--only A,B] [--quick] [--out benchmarks/results]
     python -m benchmarks --compare old.json new.json
 
-Both sides of a ratio run in turn in one process. Every case writes ``<name>.json``.
+Both sides of a ratio run in turn in one process, with one thread. Every case writes ``<name>.json``.
 """
 
 from __future__ import annotations
@@ -84,7 +84,6 @@ def parser() -> argparse.ArgumentParser:
     made.formatter_class = argparse.RawDescriptionHelpFormatter
     made.add_argument("--only", default="", help="letters of cases, by comma")
     made.add_argument("--quick", action="store_true", help="two rounds instead of seven")
-    made.add_argument("--threads", type=int, default=1, help="threads of torch, on both sides")
     made.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="results folder")
     made.add_argument("--compare", nargs=2, type=Path, metavar=("OLD", "NEW"), help="results files")
     return made
@@ -105,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if unknown:
         letters = ", ".join(case.letter for case in CASES)
         command_line.error(f"--only {unknown[0]}: there is no such case, only {letters}")
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)
     keep_freed_memory()
     options.out.mkdir(parents=True, exist_ok=True)
     results = []

@@ -11,10 +11,10 @@ import torch
 
 
 def describe() -> dict[str, Any]:
-    """Processor, cores that this process may use, threads, versions."""
+    """Processor, cores, threads of torch, versions."""
     return {
         "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),

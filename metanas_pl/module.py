@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from metanas_pl.conf import (
-    CellSpaceConfig,
     EvaluationConfig,
     MetaConfig,
     NASConfig,
@@ -27,7 +26,7 @@ from metanas_pl.learning import Clock, EpisodeLearner, Evaluation
 from metanas_pl.metrics import EpisodeMean
 from metanas_pl.outer import InjectGradient, learning_rate_factor
 from metanas_pl.rows import ACCURACIES, gathered, rows_of
-from metanas_pl.search_space import build_space
+from metanas_pl.search_space import build_space, complete
 from metanas_pl.spaces.architecture import Architecture
 from metanas_pl.spaces.costs import KINDS, measure
 
@@ -62,15 +61,14 @@ class MetaNASModule(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if space is None or (isinstance(space, Mapping) and "builder" not in space):
-            space = from_plain(CellSpaceConfig, space or {})
+        space = complete(space or {})
         self.nas: NASConfig = from_plain(NASConfig, nas or {})
         self.meta: MetaConfig = from_plain(MetaConfig, meta or {})
         self.evaluation: EvaluationConfig = from_plain(EvaluationConfig, evaluation or {})
         self.image_shape, self.n_ways, self.seed = tuple(image_shape), n_ways, seed
         self.save_hyperparameters(
             {
-                "space": plain(space),
+                "space": space,
                 "nas": plain(self.nas),
                 "meta": plain(self.meta),
                 "evaluation": plain(self.evaluation),

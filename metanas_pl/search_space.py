@@ -23,12 +23,12 @@ SCHEMAS = (CellSpaceConfig, Conv4Config, Nasbench201Config, ResNet12Config)
 def build_space(
     config: Any, nas: NASConfig, image_shape: tuple[int, int, int], n_ways: int
 ) -> SearchSpace:
-    """The search space that ``config["builder"]`` makes for these images and ways.
+    """The search space that the builder of a complete configuration makes for these images and ways.
 
     Raises:
         ValueError: it cannot be imported, or has not what the NAS method needs.
     """
-    values = complete(plain(config))
+    values = plain(config)
     builder = resolve(values["builder"], "space.builder")
     in_channels, image_size, _ = image_shape
     asked = {"partial_channels": nas.partial_channels, "auxiliary_skip": nas.auxiliary_skip > 0}
@@ -47,13 +47,15 @@ def build_space(
     )
 
 
-def complete(values: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a space of this package with the defaults of those that are not named.
+def complete(config: Any) -> dict[str, Any]:
+    """A space's settings with defaults for what is not named; without ``builder``, a space of cells.
+
+    A space from another package is its own authority and stays as it is.
 
     >>> complete({"builder": "metanas_pl.spaces.build.conv4", "channels": 64})["strided"]
     False
     """
-    for schema in SCHEMAS:
-        if schema.builder == values["builder"]:
-            return plain(from_plain(schema, values))  # type: ignore[no-any-return]
-    return values
+    values: dict[str, Any] = plain(config)
+    builder = values.get("builder", CellSpaceConfig.builder)
+    schema = next((schema for schema in SCHEMAS if schema.builder == builder), None)
+    return values if schema is None else plain(from_plain(schema, values))

@@ -16,7 +16,7 @@ class Conv4(SearchSpace):
     """Four blocks of 3x3 convolution, batch norm, ReLU, 2x2 max pooling (Vinyals et al. 2016).
 
     ``strided`` is the form for Omniglot of Finn et al. 2017: convolutions of stride 2 instead of the
-    pooling, and the mean of the last feature map, a third of the work.
+    pooling, and the mean of the last feature map; a quarter of the FLOPs at 28x28 pixels.
 
     >>> sum(p.numel() for p in Conv4(in_channels=3, n_ways=5, channels=32, image_size=84).parameters())
     32773

@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from metanas_pl import conf
 from metanas_pl.functional.relaxation import softmax
+from metanas_pl.module import MetaNASModule
 from metanas_pl.search_space import build_space
 from metanas_pl.spaces import SearchSpace
 from metanas_pl.spaces.nasbench201_genotype import EXAMPLE
@@ -107,3 +108,12 @@ def test_genotypes_that_do_not_fit_are_refused(overrides: list[str], message: st
     with pytest.raises(ValueError, match=message) as told:
         make(*overrides, "nas=fixed")
     assert "\n" not in str(told.value)
+
+
+def test_a_module_completes_the_settings_of_its_space_and_its_checkpoint_holds_them() -> None:
+    """So a key that came later has its default, whatever an older checkpoint holds."""
+    module = MetaNASModule(
+        {"builder": "metanas_pl.spaces.build.conv4", "channels": 4}, {"search": False}
+    )
+    assert module.hparams["space"] == conf.plain(conf.Conv4Config(channels=4))
+    assert module.space.head.in_features == 4
