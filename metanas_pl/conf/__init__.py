@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from metanas_pl.conf.checks import check, check_choice, check_numbers
-from metanas_pl.conf.data import DataConfig
+from metanas_pl.conf.data import AugmentConfig, DataConfig
 from metanas_pl.conf.methods import CostConfig, InnerConfig, MetaConfig, NASConfig, OuterConfig
 from metanas_pl.conf.spaces import CellSpaceConfig, Conv4Config, Nasbench201Config, ResNet12Config
 
 __all__ = [
+    "AugmentConfig",
     "CellSpaceConfig",
     "Config",
     "Conv4Config",
@@ -96,6 +97,7 @@ def from_plain(schema: type[Any], values: Any) -> Any:
     parts: dict[type[Any], dict[str, type[Any]]] = {
         MetaConfig: {"inner": InnerConfig, "outer": OuterConfig},
         NASConfig: {"cost": CostConfig},
+        DataConfig: {"augment": AugmentConfig},
     }
     nested = parts.get(schema, {})
     return schema(**{k: from_plain(nested[k], v) if k in nested else v for k, v in values.items()})

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from metanas_pl.conf.checks import check, check_choice, check_numbers
+
+
+@dataclass
+class AugmentConfig:
+    """Augmentation of training images, each drawn between minus and plus its limit.
+
+    ``shift`` in pixels, ``rotation`` in degrees, ``scale`` as a fraction (0.1: by up to 10 %).
+    """
+
+    shift: float = 0.0
+    rotation: float = 0.0
+    scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_numbers("data.augment", self, "shift rotation scale", 0)
+        check(self.scale < 1, "data.augment.scale", self.scale, "must be below 1")
 
 
 @dataclass
@@ -28,6 +44,7 @@ class DataConfig:
     image_size: int = 28
     channels: int = 1
     rotations: bool = False
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
     omniglot_split: str = "lake"
 
     def __post_init__(self) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 
+from metanas_pl.data.augment import LIMITS, augment
 from metanas_pl.data.episodes import EpisodeDataset
 from metanas_pl.data.loader import EpisodeLoader
 from metanas_pl.data.sources import DataRequest, prepare_source
@@ -50,6 +53,8 @@ class EpisodeDataModule(pl.LightningDataModule):
         image_size: height and width in pixels.
         channels: 1 (grey) or 3 (colour).
         rotations: turned train classes are further classes.
+        augment: limits of the augmentation of training images (see ``data.augment``);
+            None leaves them as they are.
         omniglot_split: ``lake`` or ``vinyals``.
 
     Raises:
@@ -76,6 +81,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         image_size: int = 28,
         channels: int = 1,
         rotations: bool = False,
+        augment: Mapping[str, float] | None = None,
         omniglot_split: str = "lake",
     ) -> None:
         super().__init__()
@@ -85,6 +91,9 @@ class EpisodeDataModule(pl.LightningDataModule):
                 f"data.n_train_episodes={n_train_episodes} must be a multiple of "
                 f"data.meta_batch_size={meta_batch_size}"
             )
+        self.seed, self.augment = seed, {k: v for k, v in (augment or {}).items() if v}
+        if unknown := set(self.augment) - set(LIMITS):
+            raise ValueError(f"augment: {unknown.pop()} is unknown, known are {', '.join(LIMITS)}")
         self.source = source
         self.request = DataRequest(
             cache_dir=Path(cache_dir).expanduser() if cache_dir else default_cache_dir(),
@@ -156,6 +165,12 @@ class EpisodeDataModule(pl.LightningDataModule):
     def test_dataloader(self) -> EpisodeLoader:
         """Batches of ``eval_batch_size`` test tasks."""
         return self._loader("test", self.eval_batch_size)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Augment training episodes, on the device."""
+        if self.augment and self.trainer is not None and self.trainer.training:
+            return augment(batch, self.seed, self.augment)
+        return batch
 
     def _loader(self, split: str, batch_size: int) -> EpisodeLoader:
         rank, world_size = self._rank_and_world_size()
