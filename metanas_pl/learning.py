@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from metanas_pl.backend import choose_backend, tasks_at_once
 from metanas_pl.compatibility import check_pair
 from metanas_pl.conf import EvaluationConfig, MetaConfig, NASConfig
 from metanas_pl.functional.adaptation import Adapted, TaskLearner, Theta, adapt
@@ -69,7 +70,7 @@ class EpisodeLearner:
         self.method = resolve_all(nas, "nas", names)
         self.meta_learner = resolve_all(meta, "meta", ("meta_gradient", "rates"))
         self.builder = Builder(space, nas, meta, self.method, self.meta_learner["rates"], costs)
-        self.backend = "vmap" if meta.backend == "auto" else meta.backend
+        self.backend = choose_backend(space, meta)
 
     @property
     def relaxation(self) -> Any:
@@ -81,7 +82,15 @@ class EpisodeLearner:
     ) -> EpisodeNetwork:
         """The network of an episode."""
         return EpisodeNetwork(
-            self.space, self.relaxation, self.meta.head, n_ways, mask, threshold, auxiliary
+            self.space,
+            self.relaxation,
+            self.meta.head,
+            n_ways,
+            mask,
+            threshold,
+            auxiliary,
+            grouped=self.backend == "grouped",
+            twice=self.meta.learns_from == "trajectory",
         )
 
     def temperatures(self, steps: int, arch_steps: int | None) -> tuple[float, ...]:
@@ -134,10 +143,19 @@ class EpisodeLearner:
         if inner.state == "carried":
             per_task, states = self._one_after_the_other(of_task, tasks, states)
         else:
-            per_task = map_tasks(of_task, tasks, self.backend, self.meta.chunk_size)
+            per_task = self._map(of_task, tasks)
         parts = per_task.gradient, per_task.loss, per_task.accuracy
         gradient, loss, accuracy = pytree.tree_map(lambda leaf: leaf.mean(0), parts)
         return MetaGradient(self._of_theta(gradient, theta, clock), loss, accuracy), states
+
+    def _map(self, of_task: Any, tasks: TaskData) -> Any:
+        """``of_task`` of every task, by the backend."""
+        support = tasks.support
+        rows, pixels = support.train_index.shape[-1], support.x[0, 0, 0].numel()
+        at_once = tasks_at_once(
+            self.space, self.meta.chunk_size, rows, pixels, support.x.device.type
+        )
+        return map_tasks(of_task, tasks, self.backend, at_once)
 
     def _one_after_the_other(
         self, of_task: Any, tasks: TaskData, states: Any
@@ -184,7 +202,7 @@ class EpisodeLearner:
             adapted = adapt(network.objective(), origin, data.support, learner)
             return self._tested(network, learner, data, origin, adapted, temps[-1])
 
-        return map_tasks(of_task, tasks, self.backend, self.meta.chunk_size)
+        return self._map(of_task, tasks)
 
     def _tested(
         self,

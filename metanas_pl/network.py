@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
+from torch.utils import _pytree as pytree
 
 from metanas_pl.functional.adaptation import Batch, Objective, Support, Theta
+from metanas_pl.functional.grouped import call_grouped
 from metanas_pl.functional.heads import empty_head, prototype_head
 from metanas_pl.functional.optimizers import Params
 from metanas_pl.functional.relaxation import Alphas, Mask, Mixing, apply_threshold
@@ -28,6 +30,8 @@ class EpisodeNetwork(NamedTuple):
         mask: alphas that meta-pruning has left alive.
         threshold: mixing weights that are not above it are 0.
         auxiliary_skip: weight of the auxiliary skip connections.
+        grouped: tasks that ``vmap`` maps over are computed side by side.
+        twice: gradients of the support loss are differentiated again.
     """
 
     space: SearchSpace
@@ -37,6 +41,8 @@ class EpisodeNetwork(NamedTuple):
     mask: Mask
     threshold: float
     auxiliary_skip: float = 0.0
+    grouped: bool = False
+    twice: bool = False
 
     def mixing(self, alphas: Alphas, temperature: float, noise: Params | None = None) -> Mixing:
         """Mixing weights at a temperature, thresholded."""
@@ -109,7 +115,43 @@ class EpisodeNetwork(NamedTuple):
     def _forward(self, weights: Params, mixing: Mixing, x: Tensor, context: Context) -> Tensor:
         on_cpu = x.device.type == "cpu"  # a look at values makes the host wait for a GPU
         context = context._replace(skip_zeros=on_cpu and self.threshold > 0)
-        return functional_call(self.space, weights, (x, mixing, context))
+        if not self.grouped:
+            return functional_call(self.space, weights, (x, mixing, context))
+        noise = {} if context.drop_path is None else {"drop_path": context.drop_path}
+        inputs, spec = pytree.tree_flatten((weights, mixing, x, noise))
+
+        def side_by_side(*stacked: Tensor) -> Tensor:
+            weights, mixing, x, noise = pytree.tree_unflatten(stacked, spec)
+            return forward_tasks(self.space, weights, mixing, x, context._replace(**noise))
+
+        twice = self.twice and context.reference is None
+        return call_grouped(side_by_side, *inputs, twice=twice)
+
+
+def forward_tasks(
+    space: SearchSpace,
+    weights: Params,
+    mixing: Mixing,
+    x: Tensor,
+    context: Context,
+) -> Tensor:
+    """Logits or features ``(T, B, F)`` of T tasks at once; every tensor has a leading task dimension."""
+    tasks, batch = x.shape[:2]
+    if context.drop_path is not None:
+        context = context._replace(drop_path=context.drop_path.movedim(0, -1))
+    images = x.transpose(0, 1).flatten(1, 2)
+    if tasks == 1 and x.device.type == "cpu" and x.dtype == torch.float32:
+        images = channels_last(images)  # double precision has no such kernels
+    beside = {name: weight.flatten(0, 1) for name, weight in weights.items()}
+    outputs = functional_call(space, beside, (images, mixing, context._replace(tasks=tasks)))
+    return outputs.view(batch, tasks, -1).transpose(0, 1)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """``x (B, C, H, W)`` with channels last in memory, for C = 1 by its strides alone."""
+    height, width, channels = x.shape[2], x.shape[3], x.shape[1]
+    strides = (height * width * channels, 1, width * channels, channels)
+    return x.permute(0, 2, 3, 1).contiguous().as_strided(x.shape, strides)
 
 
 def _linear(features: Tensor, head: Params) -> Tensor:

@@ -35,7 +35,7 @@ def test_the_default_in_nine_lines() -> None:
         "darts_first_order, T 0.3 → 0.02 (geometric), threshold 0.01, meta-pruning every 5 steps"
     )
     assert lines["meta"] == (
-        "fomaml, adapts all weights and the alphas, head starts empty, backend vmap"
+        "fomaml, adapts all weights and the alphas, head starts empty, backend grouped"
     )
     assert lines["inner"] == (
         "sgd and adam (alphas), 3 steps, rates 0.1 (weights) 3 (head) 0.05 (alphas); 5 steps at test"

@@ -176,7 +176,7 @@ class MetaConfig:
         heads = ("learned", "zero", "prototype_init", "prototypes")
         check_choice("meta.head", self.head, heads)
         check_choice("meta.query_norm", self.query_norm, ("inductive", "transductive"))
-        check_choice("meta.backend", self.backend, ("auto", "loop", "vmap"))
+        check_choice("meta.backend", self.backend, ("auto", "loop", "vmap", "grouped"))
         check_numbers("meta", self, "chunk_size", 1)
         carried_vmap = self.inner.state == "carried" and self.backend == "vmap"
         allowed = "carried inner states pass from task to task, which needs backend loop or auto"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-BACKENDS = ("loop", "vmap")
+BACKENDS = ("loop", "vmap", "grouped")
 
 
 def map_tasks(
@@ -20,8 +20,10 @@ def map_tasks(
     Args:
         function: pure function of one task (any tree of tensors).
         tasks: the same tree with a leading task dimension on every tensor; other leaves are shared.
-        backend: ``vmap`` (all tasks at once) or ``loop`` (one after the other, least memory).
-        chunk_size: most tasks at once under ``vmap``; bounds memory. None takes all.
+        backend: ``vmap`` (all tasks at once) or ``loop`` (one after the other, least memory);
+            ``grouped`` is ``vmap`` for a function that calls its network by
+            :func:`~metanas_pl.functional.grouped.call_grouped`.
+        chunk_size: most tasks at once unless they loop; bounds memory. None takes all.
 
     >>> map_tasks(lambda x: x.sum(), torch.ones(3, 2), backend="loop")
     tensor([2., 2., 2.])
@@ -34,7 +36,7 @@ def map_tasks(
         filled = [next(remaining) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
         return function(pytree.tree_unflatten(filled, spec))
 
-    if backend == "vmap":
+    if backend in ("vmap", "grouped"):
         return torch.func.vmap(of_tensors, chunk_size=chunk_size)(*tensors)
     if backend != "loop":
         raise ValueError(f"backend {backend!r} is unknown: choose one of {', '.join(BACKENDS)}")

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Mixing
 from metanas_pl.spaces.base import Context, SearchSpace
-from metanas_pl.spaces.primitives import ConvNorm, conv
+from metanas_pl.spaces.layers import Conv, Head
+from metanas_pl.spaces.primitives import ConvNorm
 
 
 class Conv4(SearchSpace):
@@ -21,6 +22,8 @@ class Conv4(SearchSpace):
     >>> sum(p.numel() for p in Conv4(in_channels=3, n_ways=5, channels=32, image_size=84).parameters())
     32773
     """
+
+    side_by_side = True
 
     def __init__(
         self,
@@ -37,11 +40,11 @@ class Conv4(SearchSpace):
         self.strided = strided
         widths = (in_channels, channels, channels, channels)
         self.blocks = nn.ModuleList(
-            ConvNorm(conv(width, channels, 3, 1 + strided), affine=True, relu=False)
+            ConvNorm(Conv(width, channels, 3, 1 + strided), affine=True, relu=False)
             for width in widths
         )
         positions = 1 if strided else (image_size // 16) ** 2
-        self.head = nn.Linear(channels * positions, n_ways)
+        self.head = Head(channels * positions, n_ways)
 
     def features(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
         """Flattened feature map, ``(B, channels * (size // 16)^2)``; strided, ``(B, channels)``."""
@@ -57,9 +60,9 @@ class ResidualBlock(nn.Module):
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            ConvNorm(conv(c, c_out, 3), affine=True, relu=False) for c in (c_in, c_out, c_out)
+            ConvNorm(Conv(c, c_out, 3), affine=True, relu=False) for c in (c_in, c_out, c_out)
         )
-        self.shortcut = ConvNorm(conv(c_in, c_out, 1), affine=True, relu=False)
+        self.shortcut = ConvNorm(Conv(c_in, c_out, 1), affine=True, relu=False)
 
     def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
         """``(B, C, H, W) -> (B, C_out, H // 2, W // 2)``."""
@@ -81,6 +84,8 @@ class ResNet12(SearchSpace):
     12424320
     """
 
+    side_by_side = True
+
     def __init__(
         self, *, in_channels: int, n_ways: int, channels: Sequence[int], image_size: int
     ) -> None:
@@ -92,7 +97,7 @@ class ResNet12(SearchSpace):
             )
         widths = zip((in_channels, *channels[:-1]), channels, strict=True)
         self.blocks = nn.ModuleList(ResidualBlock(c_in, c_out) for c_in, c_out in widths)
-        self.head = nn.Linear(channels[-1], n_ways)
+        self.head = Head(channels[-1], n_ways)
 
     def features(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
         """Pooled feature map, ``(B, channels[-1])``."""

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Alphas, Mask, Mixing
 from metanas_pl.spaces.architecture import Architecture
-from metanas_pl.spaces.primitives import ConvNorm, FactorizedReduce, conv
+from metanas_pl.spaces.layers import Conv, Head
+from metanas_pl.spaces.primitives import ConvNorm, FactorizedReduce
 
 
 class Context(NamedTuple):
@@ -19,8 +20,11 @@ class Context(NamedTuple):
 
     Attributes:
         reference: number of leading rows whose batch statistics normalise all rows; None takes all.
-        drop_path: factors ``(cells, edges, O, B)`` on the outputs of primitives, or None; a cell gets
-            its own, ``(edges, O, B)``.
+        tasks: T, whose channels lie side by side: images ``(B, T*C, H, W)``, mixing weights and drop path
+            with one more dimension T, weights one after the other along their first. Spaces that can
+            compute so say it by ``SearchSpace.side_by_side``.
+        drop_path: factors ``(cells, edges, O, B)``, or ``(..., B, T)``, on the outputs of primitives, or
+            None; a cell gets its own, ``(edges, O, B)``.
         auxiliary_skip: weight of the auxiliary skip connection on every edge (DARTS-).
         head: False gives the features before the head.
         skip_zeros: do not compute primitives whose mixing weight is zero; right only where a zero has no
@@ -28,6 +32,7 @@ class Context(NamedTuple):
     """
 
     reference: int | None = None
+    tasks: int = 1
     drop_path: Tensor | None = None
     auxiliary_skip: float = 0.0
     head: bool = True
@@ -35,7 +40,7 @@ class Context(NamedTuple):
 
 
 def nonzero(factor_EO: Tensor) -> list[list[bool]]:
-    """Which factors are not zero, in any task if they are mapped over tasks; all, if all are zero.
+    """Which of ``(E, O)`` or ``(T, E, O)`` factors are not zero, in any task; all, if all are zero.
 
     It looks at values behind ``torch.func`` transforms, which synchronises a GPU: for the CPU alone.
 
@@ -43,7 +48,8 @@ def nonzero(factor_EO: Tensor) -> list[list[bool]]:
     [[True, False]]
     """
     # One look at each entry: under vmap the tasks may be any dimension of the tensor behind it.
-    entries = factor_EO.detach().ne(0).flatten().unbind()
+    kept = factor_EO.detach().ne(0)
+    entries = (kept.any(0) if kept.dim() == 3 else kept).flatten().unbind()
     found = [bool(torch.func.debug_unwrap(entry).any()) for entry in entries]
     found = found if any(found) else [True] * len(found)
     n_options = factor_EO.shape[-1]
@@ -54,9 +60,14 @@ class SearchSpace(nn.Module, ABC):
     """A network whose architecture is an argument. ``head`` is its last, linear layer.
 
     A fixed network is a space without alphas: it answers ``alphas()`` with ``{}`` and ignores mixing.
+
+    Attributes:
+        head: the last layer; :class:`~metanas_pl.spaces.layers.Head` if ``side_by_side``.
+        side_by_side: it computes T tasks at once with their channels side by side (``Context.tasks``).
     """
 
     head: nn.Linear
+    side_by_side = False
 
     @abstractmethod
     def features(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
@@ -122,6 +133,7 @@ class CellNetwork(SearchSpace):
     """
 
     stem: nn.Module
+    side_by_side = True
 
     def __init__(
         self,
@@ -140,7 +152,7 @@ class CellNetwork(SearchSpace):
         super().__init__()
         stem_channels = 3 * channels
         self.stem = ConvNorm(
-            conv(in_channels, stem_channels, 3, stem_stride), affine=True, relu=False
+            Conv(in_channels, stem_channels, 3, stem_stride), affine=True, relu=False
         )
         self.preprocess = nn.ModuleList()
         self.cells = nn.ModuleList()
@@ -154,15 +166,15 @@ class CellNetwork(SearchSpace):
                     [
                         FactorizedReduce(before_last, channels, affine)
                         if after_reduction
-                        else ConvNorm(conv(before_last, channels, 1), affine=affine),
-                        ConvNorm(conv(last, channels, 1), affine=affine),
+                        else ConvNorm(Conv(before_last, channels, 1), affine=affine),
+                        ConvNorm(Conv(last, channels, 1), affine=affine),
                     ]
                 )
             )
             self.cells.append(make_cell(channels, reduction))
             before_last, last = last, n_outputs[reduction] * channels
             after_reduction = reduction
-        self.head = nn.Linear(last, n_ways)
+        self.head = Head(last, n_ways)
 
     def features(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
         """Features ``(B, F)``, the pooled output of the last cell."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Mixing
 from metanas_pl.spaces.base import CellNetwork, Context
 from metanas_pl.spaces.genes import Gene
 from metanas_pl.spaces.genotype import Genotype
+from metanas_pl.spaces.layers import dropped, join
 from metanas_pl.spaces.primitives import Identity, make_primitive
 
 
@@ -47,11 +47,11 @@ class DerivedCell(nn.Module):
             for primitive, source in zip(node.children(), sources, strict=True):
                 term = primitive(states[source], reference)
                 if noise is not None and not isinstance(primitive, Identity):
-                    term = term * noise[edge, 0].view(-1, 1, 1, 1)
+                    term = dropped(term, noise[edge, 0])
                 terms.append(term)
                 edge += 1
             states.append(sum(terms[1:], terms[0]))
-        return torch.cat([states[i] for i in self.outputs], dim=1)
+        return join([states[i] for i in self.outputs], context.tasks)
 
 
 class DerivedNetwork(CellNetwork):

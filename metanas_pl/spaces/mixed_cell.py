@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Mixing, is_member
 from metanas_pl.spaces.base import Context, nonzero
+from metanas_pl.spaces.layers import dropped, join, scaled, take
 from metanas_pl.spaces.primitives import Identity, make_primitive
 
 CELL_TYPES = ("normal", "reduce")
@@ -42,12 +43,12 @@ def edge_factors(mixing: Mixing, cell: str, node: int) -> Tensor:
     tensor([0.5000, 0.5000])
     """
     weight_EO = mixing[f"{cell}_{node}"]
-    n_edges = weight_EO.shape[0]
+    n_edges = weight_EO.shape[-2]
     pair_P = mixing.get(f"{cell}_pair_{node}")
     if pair_P is not None:
         pairs = torch.tensor(input_pairs(n_edges), device=pair_P.device)
-        return (pair_P.unsqueeze(-1) * is_member(pairs, n_edges)).sum(0)
-    return mixing.get(f"{cell}_edge_{node}", weight_EO.new_ones(n_edges))
+        return (pair_P.unsqueeze(-1) * is_member(pairs, n_edges)).sum(-2)
+    return mixing.get(f"{cell}_edge_{node}", weight_EO.new_ones(weight_EO.shape[:-1]))
 
 
 class MixedCell(nn.Module):
@@ -73,12 +74,12 @@ class MixedCell(nn.Module):
     ) -> None:
         super().__init__()
         self.kind, self.partial_channels = CELL_TYPES[reduction], partial_channels
+        self.width = channels // partial_channels
         strides = [[2 if reduction and j < 2 else 1 for j in range(i + 2)] for i in range(n_nodes)]
-        width = channels // partial_channels
         self.nodes = nn.ModuleList(
             nn.ModuleList(
                 nn.ModuleList(
-                    make_primitive(name, width, stride, affine=False) for name in primitives
+                    make_primitive(name, self.width, stride, affine=False) for name in primitives
                 )
                 for stride in of_node
             )
@@ -95,52 +96,67 @@ class MixedCell(nn.Module):
     def forward(self, s0: Tensor, s1: Tensor, mixing: Mixing, context: Context) -> Tensor:
         """Concatenated nodes, ``(B, n_nodes * C, H', W')``; ``context.drop_path`` is ``(edges, O, B)``."""
         states, first_edge = [s0, s1], 0
+        shared: dict[tuple[int, int], Tensor] = {}
         for i, edges in enumerate(self.nodes):
             of_edge = edge_factors(mixing, self.kind, i)
             factors = mixing[f"{self.kind}_{i}"] * of_edge.unsqueeze(-1)
             alive = nonzero(factors) if context.skip_zeros else self.alive[i]
             terms = []
             for j, edge in enumerate(edges.children()):
-                x = states[j]
-                part = (
-                    x if self.partial_channels == 1 else x[:, : x.shape[1] // self.partial_channels]
+                x, weight = states[j], factors[..., j, :]
+                mixed = self._mixture(
+                    edge, x, weight, alive[j], (j, first_edge + j), context, shared
                 )
-                mixed = self._mixture(edge, part, factors[j], alive[j], first_edge + j, context)
                 if mixed and self.partial_channels > 1:
-                    mixed = [self._rejoined(x, mixed, of_edge[j])]
+                    mixed = [self._rejoined(x, mixed, of_edge[..., j], context.tasks)]
                 if self.skips and context.auxiliary_skip:
-                    skip = self.skips[i][j](x, context.reference)  # type: ignore[index]
-                    mixed.append(context.auxiliary_skip * of_edge[j] * skip)
+                    skip = self.skips[i][j]  # type: ignore[index]
+                    mixed.append(
+                        skip(x, context.reference, context.auxiliary_skip * of_edge[..., j])
+                    )
                 terms += mixed
             states.append(sum(terms[1:], terms[0]))
             first_edge += i + 2
-        return torch.cat(states[2:], dim=1)
+        return join(states[2:], context.tasks)
 
     def _mixture(
         self,
         edge: Any,
         x: Tensor,
-        factor_O: Tensor,
+        factor: Tensor,
         alive: list[bool],
-        number: int,
+        place: tuple[int, int],
         context: Context,
+        shared: dict[tuple[int, int], Tensor],
     ) -> list[Tensor]:
-        """Weighted outputs of the primitives of one edge that are computed."""
+        """Weighted outputs of the primitives of one edge that are computed.
+
+        A primitive without parameters gives the same on every edge from a state: ``shared`` keeps it.
+        """
+        if self.partial_channels > 1:
+            x = take(x, slice(self.width), context.tasks)
         terms = []
         for o, primitive in enumerate(edge.children()):
             if not alive[o]:
                 continue
-            term = factor_O[o] * primitive(x, context.reference)
+            if any(True for _ in primitive.parameters()):
+                term = primitive(x, context.reference, factor[..., o])
+            else:
+                key = (place[0], o)
+                if key not in shared:
+                    shared[key] = primitive(x, context.reference)
+                term = scaled(shared[key], factor[..., o])
             if context.drop_path is not None and not isinstance(primitive, Identity):
-                term = term * context.drop_path[number, o].view(-1, 1, 1, 1)
+                term = dropped(term, context.drop_path[place[1], o])
             terms.append(term)
         return terms
 
-    def _rejoined(self, x: Tensor, mixed: list[Tensor], of_edge: Tensor) -> Tensor:
+    def _rejoined(self, x: Tensor, mixed: list[Tensor], of_edge: Tensor, tasks: int) -> Tensor:
         """Mixed channels beside those that pass by, shuffled so that they take turns (PC-DARTS)."""
         joined = sum(mixed[1:], mixed[0])
-        rest = x[:, x.shape[1] // self.partial_channels :]
+        rest = take(x, slice(self.width, None), tasks)
         if rest.shape[2:] != joined.shape[2:]:
             rest = F.max_pool2d(rest, 2, 2, ceil_mode=True)
-        both = torch.cat([joined, of_edge * rest], dim=1)
-        return both.unflatten(1, (self.partial_channels, -1)).transpose(1, 2).flatten(1, 2)
+        both = join([joined, scaled(rest, of_edge)], tasks)
+        in_turn = both.unflatten(1, (tasks, self.partial_channels, -1)).transpose(2, 3)
+        return in_turn.flatten(1, 3)

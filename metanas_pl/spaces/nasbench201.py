@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Alphas, Mask, Mixing, is_member
 from metanas_pl.spaces.base import Context, SearchSpace, nonzero
+from metanas_pl.spaces.layers import Conv, Head
 from metanas_pl.spaces.nasbench201_genotype import N_NODES, OPERATIONS, Nasbench201Genotype
-from metanas_pl.spaces.primitives import BatchStatNorm, ConvNorm, Identity, Pool, Zero, conv
+from metanas_pl.spaces.primitives import BatchStatNorm, ConvNorm, Identity, Pool, Zero
 
 
 def make_operation(name: str, channels: int, affine: bool) -> nn.Module:
@@ -23,8 +24,8 @@ def make_operation(name: str, channels: int, affine: bool) -> nn.Module:
     builders: dict[str, Callable[[], nn.Module]] = {
         "none": lambda: Zero(1),
         "skip_connect": Identity,
-        "nor_conv_1x1": lambda: ConvNorm(conv(channels, channels, 1), affine=affine),
-        "nor_conv_3x3": lambda: ConvNorm(conv(channels, channels, 3), affine=affine),
+        "nor_conv_1x1": lambda: ConvNorm(Conv(channels, channels, 1), affine=affine),
+        "nor_conv_3x3": lambda: ConvNorm(Conv(channels, channels, 3), affine=affine),
         "avg_pool_3x3": lambda: Pool("avg", 1),
     }
     return builders[name]()
@@ -62,8 +63,8 @@ class Cell201(nn.Module):
             for j, edge in enumerate(edges.children()):
                 for o, operation in enumerate(edge.children()):
                     if alive[j][o]:
-                        term = operation(states[j], context.reference)
-                        terms.append(term if weight_EO is None else weight_EO[j, o] * term)
+                        factor = None if weight_EO is None else weight_EO[..., j, o]
+                        terms.append(operation(states[j], context.reference, factor))
             states.append(sum(terms[1:], terms[0]))
         return states[-1]
 
@@ -73,9 +74,9 @@ class ResidualReduction(nn.Module):
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
-        self.first = ConvNorm(conv(c_in, c_out, 3, stride=2), affine=True)
-        self.second = ConvNorm(conv(c_out, c_out, 3), affine=True)
-        self.shortcut = conv(c_in, c_out, 1)
+        self.first = ConvNorm(Conv(c_in, c_out, 3, stride=2), affine=True)
+        self.second = ConvNorm(Conv(c_out, c_out, 3), affine=True)
+        self.shortcut = Conv(c_in, c_out, 1)
 
     def forward(self, x: Tensor, reference: int | None) -> Tensor:
         """``(B, C, H, W) -> (B, C_out, ceil(H/2), ceil(W/2))``."""
@@ -95,6 +96,8 @@ class Skeleton201(SearchSpace):
         cells_per_stage: N of the paper.
     """
 
+    side_by_side = True
+
     def __init__(
         self,
         names: Sequence[Sequence[Sequence[str]]],
@@ -107,14 +110,14 @@ class Skeleton201(SearchSpace):
     ) -> None:
         super().__init__()
         widths = [channels, 2 * channels, 4 * channels]
-        self.stem = ConvNorm(conv(in_channels, channels, 3), affine=True, relu=False)
+        self.stem = ConvNorm(Conv(in_channels, channels, 3), affine=True, relu=False)
         self.stages = nn.ModuleList(
             nn.ModuleList(Cell201(names, width, affine) for _ in range(cells_per_stage))
             for width in widths
         )
         self.reductions = nn.ModuleList(ResidualReduction(w, 2 * w) for w in widths[:-1])
         self.norm = BatchStatNorm(widths[-1])
-        self.head = nn.Linear(widths[-1], n_ways)
+        self.head = Head(widths[-1], n_ways)
 
     def cells(self) -> list[Cell201]:
         """All cells in order."""

@@ -1,8 +1,10 @@
 """Candidate operations (primitives) of cell-based search spaces, and batch norm on batch statistics.
 
-Every module takes ``(x, reference)``. ``x`` is ``(B, C, H, W)``; ``reference`` is None, or the number
-of leading rows of ``x`` whose statistics normalise the whole batch. With the support set as those rows,
-a query's prediction does not depend on the other queries: that is *inductive* evaluation.
+Every module takes ``(x, reference, factor)``. ``x`` is ``(B, C, H, W)``, or ``(B, T*C, H, W)`` with the
+channels of T tasks side by side. ``reference`` is None, or the number of leading rows of ``x`` whose
+statistics normalise the whole batch: with the support set as those rows, a query's prediction does not
+depend on the other queries, which is *inductive* evaluation. ``factor`` multiplies the output, ``()`` or
+``(T,)``: the mixing weight, which costs nothing where a batch norm scales anyway.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from metanas_pl.spaces.layers import Conv, by_channel, join, pool, scaled
 
 
 class BatchStatNorm(nn.Module):
@@ -23,15 +27,25 @@ class BatchStatNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels)) if affine else None
         self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
 
-    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+    ) -> Tensor:
         """Normalise ``x (B, C, H, W)``, by its first ``reference`` rows if that is given."""
+        weight: Tensor | None = self.weight
+        bias: Tensor | None = self.bias
+        if factor is not None:
+            factor = by_channel(factor, x.shape[1])
+            weight = factor if weight is None else weight * factor
+            bias = None if bias is None else bias * factor
         if reference is None:
-            return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
-        variance, mean = torch.var_mean(x[:reference], dim=(0, 2, 3), correction=0)
+            return F.batch_norm(x, None, None, weight, bias, training=True, eps=self.eps)
+        known = x[:reference]
+        mean = known.mean((0, 2, 3))
+        variance = (known - mean[:, None, None]).square().mean((0, 2, 3))  # var_mean is far slower
         # Not F.batch_norm: that has no derivative with respect to the statistics it is given.
         scale = torch.rsqrt(variance + self.eps)
-        scale = scale if self.weight is None else scale * self.weight
-        shift = -mean * scale if self.bias is None else self.bias - mean * scale
+        scale = scale if weight is None else scale * weight
+        shift = -mean * scale if bias is None else bias - mean * scale
         return x * scale[:, None, None] + shift[:, None, None]
 
 
@@ -44,12 +58,14 @@ class ConvNorm(nn.Module):
         self.convs = nn.ModuleList(convs)
         self.norm = BatchStatNorm(convs[-1].out_channels, affine)
 
-    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+    ) -> Tensor:
         """``(B, C, H, W) -> (B, C_out, H', W')``."""
         x = F.relu(x) if self.relu else x
-        for conv in self.convs:
-            x = conv(x)
-        return self.norm(x, reference)
+        for layer in self.convs:
+            x = layer(x)
+        return self.norm(x, reference, factor)
 
 
 class FactorizedReduce(nn.Module):
@@ -57,15 +73,20 @@ class FactorizedReduce(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, affine: bool) -> None:
         super().__init__()
+        self.c_in = c_in
         halves = (c_out - c_out // 2, c_out // 2)
-        self.convs = nn.ModuleList(conv(c_in, half, 1, stride=2) for half in halves)
+        self.convs = nn.ModuleList(Conv(c_in, half, 1, stride=2) for half in halves)
         self.norm = BatchStatNorm(c_out, affine)
 
-    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+    ) -> Tensor:
         """``(B, C, H, W) -> (B, C_out, ceil(H/2), ceil(W/2))``; an odd side has no odd grid to add."""
         x = F.relu(x)
         odd = x[:, :, 1 - x.shape[2] % 2 :, 1 - x.shape[3] % 2 :]
-        return self.norm(torch.cat([self.convs[0](x), self.convs[1](odd)], dim=1), reference)
+        tasks = x.shape[1] // self.c_in
+        halves = join([self.convs[0](x), self.convs[1](odd)], tasks)
+        return self.norm(halves, reference, factor)
 
 
 class Pool(nn.Module):
@@ -75,11 +96,11 @@ class Pool(nn.Module):
         super().__init__()
         self.kind, self.stride = kind, stride
 
-    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+    ) -> Tensor:
         """``(B, C, H, W) -> (B, C, ceil(H/stride), ceil(W/stride))``."""
-        if self.kind == "max":
-            return F.max_pool2d(x, 3, self.stride, 1)
-        return F.avg_pool2d(x, 3, self.stride, 1, count_include_pad=False)
+        return scaled(pool(x, self.kind, self.stride), factor)
 
 
 class PoolNorm(Pool):
@@ -89,9 +110,11 @@ class PoolNorm(Pool):
         super().__init__(kind, stride)
         self.norm = BatchStatNorm(channels, affine)
 
-    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+    ) -> Tensor:
         """``(B, C, H, W) -> (B, C, ceil(H/stride), ceil(W/stride))``."""
-        return self.norm(super().forward(x), reference)
+        return self.norm(super().forward(x), reference, factor)
 
 
 class Zero(nn.Module):
@@ -101,7 +124,9 @@ class Zero(nn.Module):
         super().__init__()
         self.stride = stride
 
-    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+    ) -> Tensor:
         """``(B, C, H, W) -> (B, C, ceil(H/stride), ceil(W/stride))``."""
         return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
 
@@ -109,49 +134,31 @@ class Zero(nn.Module):
 class Identity(nn.Module):
     """``skip_connect`` at stride 1. Drop path leaves it alone."""
 
-    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
-        """Return ``x``."""
-        return x
+    def forward(
+        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+    ) -> Tensor:
+        """Return ``x``, times the factor."""
+        return scaled(x, factor)
 
 
 class Chain(nn.ModuleList):
     """Primitives one after the other."""
 
-    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
-        """Apply each in turn."""
-        for layer in self:
+    def forward(
+        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+    ) -> Tensor:
+        """Apply each in turn; the factor is that of the last."""
+        *layers, last = self
+        for layer in layers:
             x = layer(x, reference)
-        return x
-
-
-def conv(
-    c_in: int,
-    c_out: int,
-    kernel: int | tuple[int, int],
-    stride: int = 1,
-    dilation: int = 1,
-    groups: int = 1,
-) -> nn.Conv2d:
-    """A convolution without bias, padded so that stride 1 keeps the size (odd kernels)."""
-    sides = (kernel, kernel) if isinstance(kernel, int) else kernel
-    padding = (dilation * (sides[0] - 1) // 2, dilation * (sides[1] - 1) // 2)
-    return nn.Conv2d(
-        c_in,
-        c_out,
-        sides,
-        stride,
-        padding,
-        dilation=dilation,
-        groups=groups,
-        bias=False,
-    )
+        return last(x, reference, factor)
 
 
 def separable(channels: int, kernel: int, stride: int, affine: bool, dilation: int = 1) -> ConvNorm:
     """ReLU, depthwise and pointwise convolution, batch norm."""
     return ConvNorm(
-        conv(channels, channels, kernel, stride, dilation, groups=channels),
-        conv(channels, channels, 1),
+        Conv(channels, channels, kernel, stride, dilation, groups=channels),
+        Conv(channels, channels, 1),
         affine=affine,
     )
 
@@ -161,8 +168,8 @@ def _skip(channels: int, stride: int, affine: bool) -> nn.Module:
 
 
 def _factorized_5(channels: int, stride: int, affine: bool) -> nn.Module:
-    first = conv(channels, channels, (1, 5), stride)
-    return ConvNorm(first, conv(channels, channels, (5, 1)), affine=affine)
+    first = Conv(channels, channels, (1, 5), stride)
+    return ConvNorm(first, Conv(channels, channels, (5, 1)), affine=affine)
 
 
 def _sep(channels: int, kernel: int, stride: int, affine: bool) -> nn.Module:

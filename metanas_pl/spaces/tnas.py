@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from metanas_pl.spaces.base import CellNetwork
 from metanas_pl.spaces.build import cells
-from metanas_pl.spaces.primitives import ConvNorm, conv
+from metanas_pl.spaces.layers import Conv
+from metanas_pl.spaces.primitives import ConvNorm
 
 
 class PooledStem(nn.Module):
@@ -29,8 +30,8 @@ class PooledStem(nn.Module):
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
-        self.first = ConvNorm(conv(in_channels, channels // 2, 3), affine=True, relu=False)
-        self.second = ConvNorm(conv(channels // 2, channels, 3), affine=True)
+        self.first = ConvNorm(Conv(in_channels, channels // 2, 3), affine=True, relu=False)
+        self.second = ConvNorm(Conv(channels // 2, channels, 3), affine=True)
 
     def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
         """``(B, C, H, W) -> (B, C_out, H // 4, W // 4)``."""

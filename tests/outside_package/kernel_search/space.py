@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Alphas, Mixing, is_member
 from metanas_pl.spaces.base import Context, SearchSpace
-from metanas_pl.spaces.primitives import ConvNorm, conv
+from metanas_pl.spaces.layers import Conv
+from metanas_pl.spaces.primitives import ConvNorm
 
 
 class KernelSpace(SearchSpace):
@@ -28,7 +29,7 @@ class KernelSpace(SearchSpace):
         widths = [in_channels] + [channels] * (n_blocks - 1)
         self.blocks = nn.ModuleList(
             nn.ModuleList(
-                ConvNorm(conv(width, channels, kernel, stride=2), affine=True, relu=False)
+                ConvNorm(Conv(width, channels, kernel, stride=2), affine=True, relu=False)
                 for kernel in kernels
             )
             for width in widths

@@ -1,0 +1,48 @@
+"""How the tasks of a meta-batch are computed: one after the other, mapped over, or side by side.
+
+All give the same numbers. ``grouped`` is the fastest where the space can (``SearchSpace.side_by_side``).
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from metanas_pl.conf import MetaConfig
+from metanas_pl.spaces.base import SearchSpace
+
+MOST_NUMBERS = 2**21
+"""Numbers in the widest feature map of the tasks that a CPU computes at once: more leave its caches."""
+
+
+def choose_backend(space: SearchSpace, meta: MetaConfig) -> str:
+    """``meta.backend``; ``auto`` puts tasks side by side where the space can, and maps over them elsewhere.
+
+    Raises:
+        ValueError: tasks shall stand side by side in a space that computes one at a time.
+    """
+    if meta.backend == "auto":
+        return "grouped" if space.side_by_side else "vmap"
+    if meta.backend == "grouped" and not space.side_by_side:
+        raise ValueError(
+            f"meta.backend=grouped: {type(space).__name__} does not compute tasks side by side "
+            "(SearchSpace.side_by_side); take auto, vmap or loop"
+        )
+    return meta.backend
+
+
+def tasks_at_once(
+    space: SearchSpace, chunk_size: int | None, rows: int, pixels: int, device: str
+) -> int | None:
+    """``meta.chunk_size``; None is all tasks, on a CPU as many as :data:`MOST_NUMBERS` allows.
+
+    Args:
+        space: the network.
+        chunk_size: as configured.
+        rows: images of an inner step.
+        pixels: of an image; feature maps are taken to be as large.
+        device: type of the device.
+    """
+    if chunk_size is not None or device != "cpu":
+        return chunk_size
+    channels = max((m.out_channels for m in space.modules() if isinstance(m, nn.Conv2d)), default=1)
+    return max(1, MOST_NUMBERS // (channels * rows * pixels))

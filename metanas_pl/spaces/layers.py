@@ -1,0 +1,154 @@
+"""Layers that read the number of tasks off their input, each by the fastest of equal routes.
+
+The channels of T tasks may lie side by side: ``x (B, T*C, H, W)`` with weights ``(T*C_out, C, k, k)``. A
+convolution is then grouped by task, and batch norm needs no change. One task is the ordinary case T = 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def has_routes(x: Tensor) -> bool:
+    """Whether faster routes exist for ``x``: on the CPU, and for plain tensors, outside ``torch.func``."""
+    return x.device.type == "cpu" and torch.func.debug_unwrap(x) is x
+
+
+class Conv(nn.Conv2d):
+    """A convolution without bias, padded so that stride 1 keeps the size (odd kernels)."""
+
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: int | tuple[int, int],
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+    ) -> None:
+        sides = (kernel, kernel) if isinstance(kernel, int) else kernel
+        padding = tuple(dilation * (side - 1) // 2 for side in sides)
+        super().__init__(
+            c_in,
+            c_out,
+            sides,
+            stride,
+            padding,  # type: ignore[arg-type]
+            dilation=dilation,
+            groups=groups,
+            bias=False,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, T*C, H, W) -> (B, T*C_out, H', W')``."""
+        groups = self.groups * (x.shape[1] // self.in_channels)
+        stride, dilation = self.stride[0], self.dilation[0]
+        if has_routes(x):
+            if self.kernel_size == (1, 1):
+                return pointwise(x[:, :, ::stride, ::stride], self.weight, groups)
+            if dilation > 1 and groups == x.shape[1]:
+                if stride == dilation:
+                    x, stride, dilation = x[:, :, ::stride, ::stride], 1, 1
+                elif stride == 1 and x.shape[2] % dilation == 0 == x.shape[3] % dilation:
+                    return dilated_depthwise(x, self.weight, dilation)
+        padding = [dilation * (side - 1) // 2 for side in self.kernel_size]
+        return F.conv2d(x, self.weight, None, stride, padding, dilation, groups)
+
+
+def pointwise(x: Tensor, weight: Tensor, groups: int) -> Tensor:
+    """A 1x1 convolution as matrix products.
+
+    With channels last, the convolution of torch 2.13 for less than 8 channels writes beyond its memory.
+    """
+    if groups == 1 and not x.is_contiguous():
+        return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1)).permute(0, 3, 1, 2)
+    images, channels, height, width = x.shape
+    pixels = x.reshape(images, groups, channels // groups, height * width)
+    kernel = weight.reshape(groups, -1, channels // groups)
+    return (kernel @ pixels).reshape(images, -1, height, width)
+
+
+def dilated_depthwise(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
+    """A depthwise convolution at stride 1 as a plain one on the ``dilation^2`` grids of every map.
+
+    Oddly, CPU kernels of dilated convolutions are many times slower than those of plain ones.
+    """
+    grids = F.pixel_unshuffle(x, dilation)
+    repeated = weight.unsqueeze(1).expand(-1, dilation**2, -1, -1, -1).flatten(0, 1)
+    padding = [side // 2 for side in weight.shape[2:]]
+    return F.pixel_shuffle(
+        F.conv2d(grids, repeated, padding=padding, groups=repeated.shape[0]), dilation
+    )
+
+
+def pool(x: Tensor, kind: str, stride: int) -> Tensor:
+    """3x3 pooling, ``max`` or ``avg``; the padding takes no part in an average.
+
+    CPU kernels are ten times as fast when channels are last in memory.
+    """
+    ordered = x.is_contiguous()
+    if has_routes(x):
+        x = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+    if kind == "max":
+        y = F.max_pool2d(x, 3, stride, 1)
+    else:
+        y = F.avg_pool2d(x, 3, stride, 1, count_include_pad=False)
+    return y.contiguous() if ordered else y
+
+
+class Head(nn.Linear):
+    """A linear layer for features ``(B, T*F)`` with weights ``(T*N, F)``: logits ``(B, T*N)``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, T*F) -> (B, T*N)``."""
+        tasks = x.shape[1] // self.in_features
+        if tasks == 1:
+            return F.linear(x, self.weight, self.bias)
+        features, weight = x.unflatten(1, (tasks, -1)), self.weight.unflatten(0, (tasks, -1))
+        return torch.einsum("btf,tnf->btn", features, weight).flatten(1) + self.bias
+
+
+def join(parts: Sequence[Tensor], tasks: int = 1) -> Tensor:
+    """Concatenate the channels of each task, ``(B, T*C_i, H, W) -> (B, T * sum C_i, H, W)``.
+
+    >>> a, b = torch.zeros(1, 2, 1, 1), torch.ones(1, 2, 1, 1)
+    >>> join([a, b], tasks=2).flatten().tolist()
+    [0.0, 1.0, 0.0, 1.0]
+    """
+    if tasks == 1:
+        return torch.cat(list(parts), dim=1)
+    return torch.cat([part.unflatten(1, (tasks, -1)) for part in parts], dim=2).flatten(1, 2)
+
+
+def take(x: Tensor, part: slice, tasks: int = 1) -> Tensor:
+    """A part of the channels of each task."""
+    if tasks == 1:
+        return x[:, part]
+    return x.unflatten(1, (tasks, -1))[:, :, part].flatten(1, 2)
+
+
+def scaled(x: Tensor, factor: Tensor | None) -> Tensor:
+    """``x (B, T*C, H, W)`` times a factor, ``()`` or one for each task ``(T,)``; None is 1."""
+    if factor is None:
+        return x
+    return x * (factor if factor.dim() == 0 else by_channel(factor, x.shape[1])[:, None, None])
+
+
+def dropped(x: Tensor, noise: Tensor) -> Tensor:
+    """``x (B, T*C, H, W)`` times a factor for each image, ``(B,)``, or image and task, ``(B, T)``."""
+    noise = noise.reshape(x.shape[0], -1, 1)
+    return x * noise.expand(-1, -1, x.shape[1] // noise.shape[1]).reshape(*x.shape[:2], 1, 1)
+
+
+def by_channel(factor: Tensor, channels: int) -> Tensor:
+    """A factor, ``()`` or one for each task ``(T,)``, as one for each of ``channels``.
+
+    >>> by_channel(torch.tensor([1.0, 2.0]), 4)
+    tensor([1., 1., 2., 2.])
+    """
+    factor = factor.reshape(-1, 1)
+    return factor.expand(-1, channels // factor.shape[0]).reshape(-1)
