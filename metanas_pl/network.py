@@ -140,8 +140,8 @@ def forward_tasks(
     if context.drop_path is not None:
         context = context._replace(drop_path=context.drop_path.movedim(0, -1))
     images = x.transpose(0, 1).flatten(1, 2)
-    if tasks == 1 and x.device.type == "cpu" and x.dtype == torch.float32:
-        images = channels_last(images)  # double precision has no such kernels
+    if tasks == 1 and x.device.type == "cpu":
+        images = channels_last(images)
     beside = {name: weight.flatten(0, 1) for name, weight in weights.items()}
     outputs = functional_call(space, beside, (images, mixing, context._replace(tasks=tasks)))
     return outputs.view(batch, tasks, -1).transpose(0, 1)

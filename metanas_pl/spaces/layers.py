@@ -151,4 +151,5 @@ def by_channel(factor: Tensor, channels: int) -> Tensor:
     tensor([1., 1., 2., 2.])
     """
     factor = factor.reshape(-1, 1)
-    return factor.expand(-1, channels // factor.shape[0]).reshape(-1)
+    repeated = factor.expand(-1, channels // factor.shape[0]).reshape(-1)
+    return repeated.contiguous()  # the backward pass of batch norm reads its weight without strides

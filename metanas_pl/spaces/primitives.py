@@ -34,7 +34,7 @@ class BatchStatNorm(nn.Module):
         weight: Tensor | None = self.weight
         bias: Tensor | None = self.bias
         if factor is not None:
-            factor = by_channel(factor, x.shape[1])
+            factor = by_channel(factor, x.shape[1]).to(x.dtype)
             weight = factor if weight is None else weight * factor
             bias = None if bias is None else bias * factor
         if reference is None:
