@@ -26,8 +26,8 @@ from benchmarks.cpu_time import callback
 from metanas_pl import cli
 from metanas_pl.conf import CellSpaceConfig, Config, Conv4Config, NASConfig, from_plain
 from metanas_pl.metrics import mean_interval95, paired_gain95
+from metanas_pl.primitive_names import NONE
 from metanas_pl.spaces.genotype import Cell, Genotype
-from metanas_pl.spaces.primitives import NONE
 from metanas_pl.train import run
 
 FILES_OF_A_RUN = ("config.yaml", "results.json", "episodes_test.csv")

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.plain_network import PlainSupernet
 from metanas_pl.functional.adaptation import Theta
 from metanas_pl.functional.relaxation import apply_threshold, softmax
-from metanas_pl.spaces import Context, SearchSpace
 from metanas_pl.tasks import TaskData, task
 
 
@@ -30,26 +30,26 @@ class Settings(NamedTuple):
 
 
 def reptile_gradient(
-    space: SearchSpace, theta: Theta, tasks: TaskData, settings: Settings
+    network: PlainSupernet, theta: Theta, tasks: TaskData, settings: Settings
 ) -> Theta:
     """``theta - theta*``, mean over the tasks, for weights and alphas (MetaNAS, equation 5)."""
     n_tasks = tasks.query_y.shape[0]
     weights = {k: torch.zeros_like(w) for k, w in theta.weights.items()}
     alphas = {k: torch.zeros_like(a) for k, a in theta.alphas.items()}
     for t in range(n_tasks):
-        adapted = adapt(space, theta, task(tasks, t), settings)
+        adapted = adapt(network, theta, task(tasks, t), settings)
         for mean, old, new in zip((weights, alphas), theta, adapted, strict=False):
             for name in mean:
                 mean[name] += (old[name] - new[name]) / n_tasks
     return Theta(weights, alphas)
 
 
-def adapt(space: SearchSpace, theta: Theta, data: TaskData, settings: Settings) -> Theta:
+def adapt(network: PlainSupernet, theta: Theta, data: TaskData, settings: Settings) -> Theta:
     """Weights and alphas after the inner loop of one task; the module is used up on the way."""
-    space.load_state_dict(theta.weights)
+    network.load_state_dict(theta.weights)
     alphas = {k: nn.Parameter(a.clone()) for k, a in theta.alphas.items()}
     betas = (0.0, 0.999)
-    w_optimizer = torch.optim.Adam(space.parameters(), settings.weight_lr, betas)
+    w_optimizer = torch.optim.Adam(network.parameters(), settings.weight_lr, betas)
     a_optimizer = torch.optim.Adam(
         alphas.values(), settings.alpha_lr, betas, weight_decay=settings.alpha_weight_decay
     )
@@ -59,8 +59,8 @@ def adapt(space: SearchSpace, theta: Theta, data: TaskData, settings: Settings) 
             w_optimizer.zero_grad()
             a_optimizer.zero_grad()
             mixing = apply_threshold(softmax(alphas, temperature), settings.threshold)
-            logits: Tensor = space(batch.x, mixing, Context(drop_path=batch.drop_path))
+            logits: Tensor = network(batch.x, mixing)
             F.cross_entropy(logits, batch.y).backward()
             optimizer.step()
-    weights = {k: p.detach().clone() for k, p in space.named_parameters()}
+    weights = {k: p.detach().clone() for k, p in network.named_parameters()}
     return Theta(weights, {k: a.detach() for k, a in alphas.items()})

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks.module_loop import Settings, reptile_gradient
+from benchmarks.plain_network import PlainSupernet
 from benchmarks.timing import Comparison, compare, seconds
 from metanas_pl.conf import MetaConfig, NASConfig, from_plain
 from metanas_pl.data.episodes import Episode
@@ -53,6 +54,8 @@ class SearchStep:
         self.meta = from_plain(MetaConfig, {"head": "learned", "inner": inner, **meta})
         self.learner = EpisodeLearner(self.space, self.nas, self.meta)
         self.episode = random_episode(size, dtype)
+        sizes = size.n_ways, size.channels, size.n_cells, 3
+        self.plain = PlainSupernet(*sizes).to(dtype)
         self.inputs = {"seed": 0, "mask": {}}
 
     def ours(self) -> Theta:
@@ -66,7 +69,7 @@ class SearchStep:
         tasks = self.learner.prepare(self.theta, self.episode, 0, inner.steps, None)
         rates = inner.weight_lr, inner.alpha_lr, inner.alpha_weight_decay
         settings = Settings(*rates, temps, self.nas.threshold)
-        return reptile_gradient(self.space, self.theta, tasks, settings)
+        return reptile_gradient(self.plain, self.theta, tasks, settings)
 
     def useful_flops(self) -> float:
         """Of all inner steps: forward, and backward once for activations and once for weights.

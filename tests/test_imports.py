@@ -15,7 +15,7 @@ ROOT = Path(metanas_pl.__file__).parent
 # room -> parts of metanas_pl that it may import beside itself
 ALLOWED = {
     "functional": (),
-    "spaces": ("metanas_pl.functional.relaxation", "metanas_pl.functional.adaptation"),
+    "spaces": ("metanas_pl.functional.relaxation", "metanas_pl.primitive_names"),
     "data": (),
     "plotting": ("metanas_pl.spaces.genotype",),
     "callbacks": ("metanas_pl.functional", "metanas_pl.plotting"),
@@ -54,6 +54,12 @@ def test_the_middle_does_not_know_the_entry_points(module: str) -> None:
     assert names
     upper = ("train", "evaluate", "assembly", "cli", "report", "callbacks")
     assert not names & {f"metanas_pl.{name}" for name in upper}
+
+
+def test_command_lines_check_and_explain_without_torch() -> None:
+    code = "import sys, metanas_pl.cli, metanas_pl.train; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_import_is_light_and_names_load_on_use() -> None:

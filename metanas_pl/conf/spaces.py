@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from metanas_pl.conf.checks import check, check_choice, check_numbers
-from metanas_pl.spaces.primitives import BUILDERS, NONE, PRIMITIVES
+from metanas_pl.primitive_names import ALL_PRIMITIVES, NONE, PRIMITIVES
 
 
 @dataclass
@@ -34,7 +34,7 @@ class CellSpaceConfig:
             inside = 0 <= index < self.n_cells
             check(inside, "space.reductions", self.reductions, f"cells are 0..{self.n_cells - 1}")
         for name in self.primitives:
-            check_choice("space.primitives", name, tuple(BUILDERS))
+            check_choice("space.primitives", name, ALL_PRIMITIVES)
         some = any(name != NONE for name in self.primitives)
         check(
             some, "space.primitives", self.primitives, f"name at least one primitive beside {NONE}"

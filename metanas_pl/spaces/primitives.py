@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from metanas_pl.primitive_names import NONE
 from metanas_pl.spaces.layers import Conv, by_channel, join, pool, scaled
 
 
@@ -188,14 +189,8 @@ BUILDERS: dict[str, Callable[[int, int, bool], nn.Module]] = {
     "dil_conv_3x3": lambda c, stride, affine: separable(c, 3, stride, affine, dilation=2),
     "sep_conv_5x5": lambda c, stride, affine: _sep(c, 5, stride, affine),
     "dil_conv_5x5": lambda c, stride, affine: separable(c, 5, stride, affine, dilation=2),
-    "none": lambda c, stride, affine: Zero(stride),
+    NONE: lambda c, stride, affine: Zero(stride),
 }
-
-PRIMITIVES = tuple(BUILDERS)[:7]
-"""The seven primitives of the MetaNAS paper, in the order of its alphas."""
-
-NONE = "none"
-"""The primitive that cannot be chosen: a mixture may contain it, a genotype may not (DARTS)."""
 
 
 def make_primitive(

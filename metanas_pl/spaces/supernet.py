@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Alphas, Mask, Mixing, is_member, is_operation
+from metanas_pl.primitive_names import NONE, PRIMITIVES
 from metanas_pl.spaces.base import CellNetwork
 from metanas_pl.spaces.genes import Gene
 from metanas_pl.spaces.genotype import Genotype
 from metanas_pl.spaces.mixed_cell import CELL_TYPES, MixedCell, edge_factors, input_pairs
-from metanas_pl.spaces.primitives import NONE, PRIMITIVES
 
 
 class Supernet(CellNetwork):

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
 from metanas_pl.functional.relaxation import softmax
+from metanas_pl.primitive_names import NONE
 from metanas_pl.spaces import Context, SearchSpace
-from metanas_pl.spaces.primitives import NONE
 
 DARTS_PRIMITIVES = (
     NONE,

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from metanas_pl.functional.relaxation import apply_threshold, softmax
+from metanas_pl.primitive_names import NONE
 from metanas_pl.spaces import DerivedNetwork, Genotype, Supernet
-from metanas_pl.spaces.primitives import NONE
 from tests.spaces.helpers import (
     DARTS_PRIMITIVES,
     assert_vmap_equals_loop,

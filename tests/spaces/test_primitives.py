@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from metanas_pl.spaces.primitives import BUILDERS, PRIMITIVES, Pool, PoolNorm, Zero, make_primitive
+from metanas_pl.primitive_names import ALL_PRIMITIVES, PRIMITIVES
+from metanas_pl.spaces.primitives import BUILDERS, Pool, PoolNorm, Zero, make_primitive
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -18,7 +19,8 @@ def test_shapes(name: str, stride: int, size: int) -> None:
     assert make_primitive(name, 4, stride, affine=True)(x).shape == (2, 4, side, side)
 
 
-def test_the_paper_has_seven() -> None:
+def test_the_paper_has_seven_and_every_name_is_built() -> None:
+    assert tuple(BUILDERS) == ALL_PRIMITIVES
     assert PRIMITIVES == (
         "max_pool_3x3",
         "avg_pool_3x3",
