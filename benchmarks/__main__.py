@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmarks import machine, search_step
+from benchmarks import episodes, machine, maml_conv4, meta_test, processes, search_step
 from metanas_pl.allocator import keep_freed_memory
 
 Figures = dict[str, Any]
@@ -33,11 +33,15 @@ class Case(NamedTuple):
     measure: Callable[[int], Figures]
 
 
+HELP = ["-m", "metanas_pl.train", "--help"]
+IMPORT = ["-c", "import metanas_pl"]
+STEP = "MetaNAS outer step, {}, 10 tasks x 5 steps"
+MAML = "MAML-Conv4-64, 5 steps, second order, {}-way 1-shot x {} tasks"
 CASES = (
     Case(
         "A",
         "search_step_paper",
-        "MetaNAS outer step, C=28, 4 cells, 20-way, 10 tasks x 5 steps",
+        STEP.format("C=28, 4 cells, 20-way"),
         "module loop",
         4.0,
         search_step.run(search_step.PAPER),
@@ -45,10 +49,66 @@ CASES = (
     Case(
         "B",
         "search_step_compact",
-        "MetaNAS outer step, C=8, 4 cells, 5-way, 10 tasks x 5 steps",
+        STEP.format("C=8, 4 cells, 5-way"),
         "module loop",
         8.0,
         search_step.run(search_step.COMPACT),
+    ),
+    Case(
+        "C",
+        "maml_conv4_5way",
+        MAML.format(5, 16),
+        "the faster of higher and torchopt",
+        1.5,
+        maml_conv4.run(maml_conv4.Work(5, 16)),
+    ),
+    Case(
+        "C",
+        "maml_conv4_20way",
+        MAML.format(20, 8),
+        "the faster of higher and torchopt",
+        1.5,
+        maml_conv4.run(maml_conv4.Work(20, 8)),
+    ),
+    Case(
+        "D",
+        "episodes",
+        "20-way 5-shot episodes with rotations",
+        "a decoded file for every sample",
+        50.0,
+        episodes.run,
+    ),
+    Case(
+        "E",
+        "testing",
+        "testing, 10 episodes x 100 adaptation steps, C=8, thresholds",
+        "module loop",
+        6.0,
+        meta_test.run,
+    ),
+    Case(
+        "F",
+        "two_ranks",
+        "training of the default experiment, two ranks of one thread",
+        "one process of one thread",
+        1.8,
+        processes.two_ranks,
+    ),
+    Case(
+        "G",
+        "help",
+        "metanas-train --help",
+        "a limit of 1.5 s",
+        1.0,
+        processes.start_up(HELP, 1.5),
+    ),
+    Case(
+        "G",
+        "import",
+        "import metanas_pl, interpreter included",
+        "a limit of 0.3 s",
+        1.0,
+        processes.start_up(IMPORT, 0.3),
     ),
 )
 

@@ -20,13 +20,17 @@ from metanas_pl.tasks import TaskData, task
 
 
 class Settings(NamedTuple):
-    """The inner loop: Adam with beta1 = 0 for both, a temperature for each step."""
+    """The inner loop: Adam with beta1 = 0 for both, a temperature for each step.
+
+    ``arch_steps`` leading steps also move the alphas.
+    """
 
     weight_lr: float
     alpha_lr: float
     alpha_weight_decay: float
     temperatures: tuple[float, ...]
     threshold: float
+    arch_steps: int
 
 
 def reptile_gradient(
@@ -55,7 +59,7 @@ def adapt(network: PlainSupernet, theta: Theta, data: TaskData, settings: Settin
     )
     for step, temperature in enumerate(settings.temperatures):
         batches = (a_optimizer, data.support.arch(step)), (w_optimizer, data.support.train(step))
-        for optimizer, batch in batches:
+        for optimizer, batch in batches[step >= settings.arch_steps :]:
             w_optimizer.zero_grad()
             a_optimizer.zero_grad()
             mixing = apply_threshold(softmax(alphas, temperature), settings.threshold)

@@ -68,7 +68,7 @@ class SearchStep:
         temps = self.learner.temperatures(inner.steps, None)
         tasks = self.learner.prepare(self.theta, self.episode, 0, inner.steps, None)
         rates = inner.weight_lr, inner.alpha_lr, inner.alpha_weight_decay
-        settings = Settings(*rates, temps, self.nas.threshold)
+        settings = Settings(*rates, temps, self.nas.threshold, inner.steps)
         return reptile_gradient(self.plain, self.theta, tasks, settings)
 
     def useful_flops(self) -> float:

@@ -15,7 +15,11 @@ ROOT = Path(metanas_pl.__file__).parent
 # room -> parts of metanas_pl that it may import beside itself
 ALLOWED = {
     "functional": (),
-    "spaces": ("metanas_pl.functional.relaxation", "metanas_pl.primitive_names"),
+    "spaces": (
+        "metanas_pl.functional.relaxation",
+        "metanas_pl.functional.adaptation",
+        "metanas_pl.primitive_names",
+    ),
     "data": (),
     "plotting": ("metanas_pl.spaces.genotype",),
     "callbacks": ("metanas_pl.functional", "metanas_pl.plotting"),

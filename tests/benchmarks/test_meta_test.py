@@ -1,0 +1,28 @@
+"""The test benchmark: both sides reach the same weights and alphas."""
+
+import torch
+
+from benchmarks.meta_test import MetaTest
+from benchmarks.search_step import Size
+from metanas_pl.functional.adaptation import adapt
+from metanas_pl.tasks import task
+
+TINY = Size(channels=2, n_cells=2, n_ways=3, tasks=2, steps=4)
+
+
+def test_both_sides_adapt_alike() -> None:
+    step = MetaTest(TINY, torch.float64)
+    result, reference = step.evaluate(), step.adapted()
+    assert result.accuracy.shape == (TINY.tasks,)
+    learner, temps = step.learner, step.learner.temperatures(TINY.steps, TINY.steps // 2)
+    tasks = learner.prepare(step.theta, step.episode, 0, TINY.steps, None)
+    network = learner.network(TINY.n_ways, {}, step.nas.test_threshold)
+    inner = learner.builder.learner(step.theta, TINY.steps, TINY.steps // 2, temps)
+    for t, expected in enumerate(reference):
+        data = task(tasks, t)
+        found = adapt(network.objective(), step.theta, data.support, inner)
+        torch.testing.assert_close(found.weights, expected.weights, rtol=1e-8, atol=1e-9)
+        torch.testing.assert_close(found.alphas, expected.alphas, rtol=1e-8, atol=1e-9)
+        mixing = network.mixing(expected.alphas, temps[-1])
+        torch.testing.assert_close({k: m[t] for k, m in result.mixing.items()}, mixing)
+        assert any((m == 0).any() for m in mixing.values())
