@@ -3,7 +3,9 @@
     python -m benchmarks [--only A,B] [--quick] [--out benchmarks/results]
     python -m benchmarks --compare old.json new.json
 
-Both sides of a ratio run in turn in one process, with one thread. Every case writes ``<name>.json``.
+Both sides of a ratio run in turn in one process, with one thread. Every case writes ``<name>.json``; S,
+the cost against tasks, ways and channels, too. Two figures, ``ratios.png`` and ``scaling.png``, are drawn
+from the files in the results folder.
 """
 
 from __future__ import annotations
@@ -16,7 +18,16 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmarks import episodes, machine, maml_conv4, meta_test, processes, search_step
+from benchmarks import (
+    episodes,
+    figures,
+    machine,
+    maml_conv4,
+    meta_test,
+    processes,
+    scaling,
+    search_step,
+)
 from metanas_pl.allocator import keep_freed_memory
 
 Figures = dict[str, Any]
@@ -33,6 +44,7 @@ class Case(NamedTuple):
     measure: Callable[[int], Figures]
 
 
+SCALING = "S"
 HELP = ["-m", "metanas_pl.train", "--help"]
 IMPORT = ["-c", "import metanas_pl"]
 STEP = "MetaNAS outer step, {}, 10 tasks x 5 steps"
@@ -44,7 +56,7 @@ CASES = (
         STEP.format("C=28, 4 cells, 20-way"),
         "module loop",
         4.0,
-        search_step.run(search_step.PAPER),
+        search_step.run(search_step.PAPER, long=True),
     ),
     Case(
         "B",
@@ -160,23 +172,42 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(changes(old, new))
         return
     wanted = {letter for letter in options.only.upper().split(",") if letter}
-    unknown = sorted(wanted - {case.letter for case in CASES})
-    if unknown:
-        letters = ", ".join(case.letter for case in CASES)
-        command_line.error(f"--only {unknown[0]}: there is no such case, only {letters}")
+    letters = list(dict.fromkeys(case.letter for case in CASES)) + [SCALING]
+    if unknown := sorted(wanted - set(letters)):
+        command_line.error(f"--only {unknown[0]}: there is no such case, only {', '.join(letters)}")
     torch.set_num_threads(1)
     keep_freed_memory()
     options.out.mkdir(parents=True, exist_ok=True)
-    results = []
+    rounds, results = 2 if options.quick else 7, []
     for case in (c for c in CASES if not wanted or c.letter in wanted):
         print(f"{case.letter}: {case.work} …", flush=True)
-        figures = case.measure(2 if options.quick else 7)
-        result = {**case._asdict(), **figures, "machine": machine.describe()}
+        result = {**case._asdict(), **case.measure(rounds)}
         del result["measure"]
-        text = json.dumps(result, indent=2) + "\n"
-        (options.out / f"{case.name}.json").write_text(text, encoding="utf-8")
+        write(options.out, result)
         results.append(result)
+    if not wanted or SCALING in wanted:
+        print(f"{SCALING}: a search step against tasks, ways, channels …", flush=True)
+        write(options.out, {"name": "scaling"} | scaling.run(2 if options.quick else 3))
+    draw(options.out)
     print_table(results)
+
+
+def write(folder: Path, result: Figures) -> None:
+    """A results file, with the machine."""
+    text = json.dumps(result | {"machine": machine.describe()}, indent=2) + "\n"
+    (folder / f"{result['name']}.json").write_text(text, encoding="utf-8")
+
+
+def draw(folder: Path) -> None:
+    """Both figures, of what the folder holds."""
+    found = {case.name: folder / f"{case.name}.json" for case in CASES}
+    read = [json.loads(p.read_text(encoding="utf-8")) for p in found.values() if p.exists()]
+    if read:
+        figures.ratios(read).savefig(folder / "ratios.png", dpi=110)
+    costs = folder / "scaling.json"
+    if costs.exists():
+        result = json.loads(costs.read_text(encoding="utf-8"))
+        figures.scaling(result).savefig(folder / "scaling.png", dpi=110)
 
 
 if __name__ == "__main__":

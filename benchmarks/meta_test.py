@@ -48,5 +48,5 @@ def run(rounds: int) -> dict[str, Any]:
     """The benchmark case; what 600 episodes take is computed from one round."""
     size = COMPACT._replace(steps=100)
     step = MetaTest(size)
-    found = compare(step.evaluate, step.adapted, rounds).figures()
+    found = compare(step.evaluate, step.adapted, rounds, long=True).figures()
     return found | {"minutes_of_600_episodes": 10 * found["ours_s"]["median"] / size.tasks}

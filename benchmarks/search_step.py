@@ -88,12 +88,12 @@ def random_episode(size: Size, dtype: torch.dtype) -> Episode:
     return Episode(support, labels, query, labels, torch.arange(size.tasks))
 
 
-def run(size: Size) -> Callable[[int], dict[str, Any]]:
+def run(size: Size, long: bool = False) -> Callable[[int], dict[str, Any]]:
     """A benchmark case: ``rounds -> figures``."""
 
     def figures(rounds: int) -> dict[str, Any]:
         step = SearchStep(size)
-        times: Comparison = compare(step.ours, step.reference, rounds)
+        times: Comparison = compare(step.ours, step.reference, rounds, long=long)
         found = times.figures()
         rate = step.useful_flops() / found["ours_s"]["median"]
         return found | {"gflops": rate / 1e9, "share_of_matmul": rate / matmul_rate()}

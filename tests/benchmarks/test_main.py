@@ -25,7 +25,7 @@ def test_a_case_is_printed_and_written_with_its_machine(
 ) -> None:
     monkeypatch.setattr(program, "CASES", (case(), case("B")._replace(name="other")))
     program.main(["--only", "a", "--out", str(tmp_path)])
-    assert [p.name for p in tmp_path.iterdir()] == ["a_case.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a_case.json", "ratios.png"]
     result = json.loads((tmp_path / "a_case.json").read_text())
     assert result["ratio"] == {"median": 5.0, "low": 4.5, "high": 5.5}
     assert result["machine"]["cores"] >= 1

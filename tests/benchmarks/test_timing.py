@@ -24,3 +24,9 @@ def test_spread_is_that_of_numpy() -> None:
     values = [3.0, 1.0, 4.0, 1.5, 9.0, 2.6]
     assert np.allclose(spread(values), np.quantile(values, [0.5, 0.25, 0.75]))
     assert spread([2.0]) == (2.0, 2.0, 2.0)
+
+
+def test_long_sides_have_no_first_run_and_a_third_of_the_rounds() -> None:
+    calls: list[str] = []
+    found = compare(lambda: calls.append("o"), lambda: calls.append("r"), rounds=7, long=True)
+    assert (len(found.ours), calls) == (2, ["o", "r", "r", "o"])
