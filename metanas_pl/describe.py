@@ -27,7 +27,8 @@ def describe(config: conf.Config, module: Any) -> str:
         f"class, {data.channels}x{data.image_size}x{data.image_size}",
         "training": f"{_length(config)} x {data.meta_batch_size} tasks, "
         f"{_number(data.n_train_shots or data.n_shots, 'shot')}, "
-        f"{data.n_train_queries or data.n_queries} queries a class, seed {config.seed}",
+        f"{data.n_train_queries or data.n_queries} queries a class{_augmentation(data.augment)}, "
+        f"seed {config.seed}",
         "space": _space(module),
         "nas": _nas(module),
         "meta": f"{meta.name}, {_what_adapts(module)}, {HEADS[meta.head]}, {_backend(module)}",
@@ -47,6 +48,16 @@ def _number(n: int, thing: str) -> str:
     ('1 shot', '5 shots')
     """
     return f"{n} {thing}{'s' if n != 1 else ''}"
+
+
+def _augmentation(augment: conf.AugmentConfig) -> str:
+    """What moves training images.
+
+    >>> _augmentation(conf.AugmentConfig(shift=2.0, scale=0.1)), _augmentation(conf.AugmentConfig())
+    (', shift up to 2, scale up to 0.1', '')
+    """
+    limits = {k: v for k, v in vars(augment).items() if v}
+    return "".join(f", {name} up to {limit:g}" for name, limit in limits.items())
 
 
 def _length(config: conf.Config) -> str:
