@@ -152,7 +152,9 @@ class MetaConfig:
     their own for each inner step. ``head``: ``zero`` starts every task with an empty head, so any number of
     ways can be tested; ``learned`` meta-learns it; ``prototype_init`` starts it from class means;
     ``prototypes`` computes it from class means in every pass. ``query_norm`` is the batch norm of training
-    queries.
+    queries. ``backend``: ``grouped`` computes the tasks of a meta-batch side by side, ``vmap`` maps over
+    them, ``loop`` takes one after the other; ``auto`` groups where the space can, else maps.
+    ``chunk_size``: most tasks at once; None takes all on a GPU, as many as a cache holds on a CPU.
     """
 
     name: str = "reptile"
@@ -178,6 +180,6 @@ class MetaConfig:
         check_choice("meta.query_norm", self.query_norm, ("inductive", "transductive"))
         check_choice("meta.backend", self.backend, ("auto", "loop", "vmap", "grouped"))
         check_numbers("meta", self, "chunk_size", 1)
-        carried_vmap = self.inner.state == "carried" and self.backend == "vmap"
+        carried_vmap = self.inner.state == "carried" and self.backend in ("vmap", "grouped")
         allowed = "carried inner states pass from task to task, which needs backend loop or auto"
         check(not carried_vmap, "meta.backend", self.backend, allowed)
