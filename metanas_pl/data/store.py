@@ -87,7 +87,7 @@ class ClassStore:
 
     def __init__(self, path: Path, images: np.ndarray, table: dict[str, Any]) -> None:
         self.path = path
-        self.images = images
+        self.images = np.asarray(images)  # indexing a memmap object itself is slower
         self.meta = StoreMeta(**table["meta"])
         self.checksum: str = table["checksum"]
         self.mean: list[float] | None = table["mean"]
