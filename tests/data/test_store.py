@@ -24,7 +24,7 @@ def test_store_holds_what_was_given(toy_store: ClassStore) -> None:
         np.testing.assert_array_equal(rows, given.images)
     assert {split: toy_store.n_classes(split) for split in N_CLASSES} == N_CLASSES
     assert toy_store.image_shape == (1, SIDE, SIDE)
-    assert isinstance(toy_store.images, np.memmap) and not toy_store.images.flags.writeable
+    assert isinstance(toy_store.images.base, np.memmap) and not toy_store.images.flags.writeable
     toy_store.verify()
 
 
