@@ -13,15 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-NAMES = (
-    "max_pool_3x3",
-    "avg_pool_3x3",
-    "skip_connect",
-    "conv_1x5_5x1",
-    "conv_3x3",
-    "sep_conv_3x3",
-    "dil_conv_3x3",
-)
+from metanas_pl.primitive_names import PRIMITIVES
 
 
 def norm(channels: int, affine: bool = False) -> nn.BatchNorm2d:
@@ -70,7 +62,7 @@ def separable(channels: int, stride: int, dilation: int = 1) -> ConvNorm:
 
 
 def primitive(name: str, c: int, stride: int) -> nn.Module:
-    """One of :data:`NAMES`."""
+    """One of the seven of the paper."""
     if name == "skip_connect":
         return nn.Identity() if stride == 1 else FactorizedReduce(c, c)
     if name == "conv_1x5_5x1":
@@ -93,7 +85,7 @@ class Cell(nn.Module):
         self.kind = "reduce" if reduction else "normal"
         self.nodes = nn.ModuleList(
             nn.ModuleList(
-                nn.ModuleList(primitive(n, channels, 1 + (reduction and j < 2)) for n in NAMES)
+                nn.ModuleList(primitive(n, channels, 1 + (reduction and j < 2)) for n in PRIMITIVES)
                 for j in range(i + 2)
             )
             for i in range(n_nodes)
