@@ -46,7 +46,7 @@ WAYS: list[tuple[str, int | None]] = [
 def trained(name: str, dtype: torch.dtype, backend: str, chunk_size: int | None) -> dict[str, Any]:
     """Everything that is learned, after three outer steps of gradient descent."""
     torch.manual_seed(0)
-    inner = {"steps": 2, "optimizer": "sgd", "weight_lr": 0.01, "alpha_lr": 0.05, "drop_path": 0.2}
+    inner = {"steps": 1, "optimizer": "sgd", "weight_lr": 0.01, "alpha_lr": 0.05, "drop_path": 0.2}
     meta = {"backend": backend, "chunk_size": chunk_size, "inner": inner}
     module = make_module("fomaml", meta=meta, image_shape=(1, 16, 16), **SPACES[name]).to(dtype)
     theta = module.theta()
