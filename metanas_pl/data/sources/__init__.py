@@ -7,7 +7,7 @@ and name it below, or give its dotted path as ``data.source``.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from metanas_pl.data.store import ClassStore
@@ -17,6 +17,23 @@ SOURCES = {
     "glyphs": "metanas_pl.data.sources.glyphs.prepare",
     "omniglot": "metanas_pl.data.sources.omniglot.prepare",
 }
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What a user wants to know of a data set before it is there; ``INFO`` of a source's module.
+
+    Attributes:
+        summary: content in one line.
+        licence: terms of use in a few words.
+        download_bytes: size of the download; 0 if there is none.
+        n_classes: classes of each split, if they are known beforehand.
+    """
+
+    summary: str
+    licence: str
+    download_bytes: int = 0
+    n_classes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from metanas_pl.data.sources import DataRequest
+from metanas_pl.data.sources import DataRequest, SourceInfo
 from metanas_pl.data.sources.progress import track
 from metanas_pl.data.store import SPLITS, ClassImages, ClassStore, StoreMeta, build_store
+
+INFO = SourceInfo(summary="your own images, one folder a class (data.root)", licence="yours")
 
 SPLIT_SEED = 0
 """Decides the classes of a split. Not the seed of a run: all runs share one test set."""

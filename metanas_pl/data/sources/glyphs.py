@@ -17,9 +17,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metanas_pl.data.sources import DataRequest
+from metanas_pl.data.sources import DataRequest, SourceInfo
 from metanas_pl.data.sources.progress import track
 from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
+
+INFO = SourceInfo(
+    summary="letters of twelve scripts, rendered from the fonts of matplotlib",
+    licence="Bitstream Vera and Arev licences; DejaVu changes are public domain",
+)
 
 RECIPE = 1
 """Version of everything that decides the bytes; raise it with any change below."""
@@ -67,7 +72,7 @@ def prepare(request: DataRequest) -> ClassStore:
     meta = StoreMeta(
         name="glyphs",
         source="DejaVu fonts shipped with matplotlib",
-        licence="Bitstream Vera and Arev licences; DejaVu changes are public domain",
+        licence=INFO.licence,
         ink_is_one=True,
         notes={"recipe": RECIPE, "fonts_sha256": digest.hexdigest()},
     )

@@ -18,9 +18,16 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from metanas_pl.data.sources import DataRequest
+from metanas_pl.data.sources import DataRequest, SourceInfo
 from metanas_pl.data.sources.progress import track
 from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
+
+INFO = SourceInfo(
+    summary="1,623 handwritten characters of 50 alphabets, 20 drawings each",
+    licence="MIT",
+    download_bytes=15_900_000,
+    n_classes={"train": 825, "val": 139, "test": 659},
+)
 
 URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
 MD5 = {
@@ -50,7 +57,7 @@ def prepare(request: DataRequest) -> ClassStore:
     meta = StoreMeta(
         name="omniglot",
         source=origin,
-        licence="MIT",
+        licence=INFO.licence,
         ink_is_one=True,
         notes={"split": split, "split_seed": SPLIT_SEED},
     )
