@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Mixing
 from metanas_pl.spaces.base import Context, SearchSpace
-from metanas_pl.spaces.layers import Conv, Head
+from metanas_pl.spaces.layers import Conv, Head, pool
 from metanas_pl.spaces.primitives import ConvNorm
 
 
@@ -49,8 +49,8 @@ class Conv4(SearchSpace):
     def features(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
         """Flattened feature map, ``(B, channels * (size // 16)^2)``; strided, ``(B, channels)``."""
         for block in self.blocks:
-            x = F.relu(block(x, context.reference))
-            x = x if self.strided else F.max_pool2d(x, 2)
+            x = block(x, context.reference)
+            x = F.relu(x if self.strided else pool(x, "max", 2, kernel=2))  # the order is all one
         return x.mean((2, 3)) if self.strided else x.flatten(1)
 
 
@@ -70,7 +70,7 @@ class ResidualBlock(nn.Module):
         y = F.leaky_relu(first(x, reference), 0.1)
         y = F.leaky_relu(second(y, reference), 0.1)
         y = third(y, reference) + self.shortcut(x, reference)
-        return F.max_pool2d(F.leaky_relu(y, 0.1), 2)
+        return F.leaky_relu(pool(y, "max", 2, kernel=2), 0.1)
 
 
 class ResNet12(SearchSpace):

@@ -50,6 +50,8 @@ class Conv(nn.Conv2d):
         if has_routes(x):
             if self.kernel_size == (1, 1):
                 return pointwise(x[:, :, ::stride, ::stride], self.weight, groups)
+            if self.in_channels == 1 and stride == dilation == 1:
+                return of_one_channel(x, self.weight, groups)
             if dilation > 1 and groups == x.shape[1]:
                 if stride == dilation:
                     x, stride, dilation = x[:, :, ::stride, ::stride], 1, 1
@@ -72,6 +74,16 @@ def pointwise(x: Tensor, weight: Tensor, groups: int) -> Tensor:
     return (kernel @ pixels).reshape(images, -1, height, width)
 
 
+def of_one_channel(x: Tensor, weight: Tensor, tasks: int) -> Tensor:
+    """A convolution of one channel a task as matrix products over the pixels around each pixel."""
+    images, _, height, width = x.shape
+    rows, columns = weight.shape[2:]
+    patches = F.unfold(x, (rows, columns), padding=(rows // 2, columns // 2))
+    patches = patches.view(images, tasks, rows * columns, -1)
+    kernel = weight.view(tasks, -1, rows * columns)
+    return (kernel @ patches).view(images, -1, height, width)
+
+
 def dilated_depthwise(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
     """A depthwise convolution at stride 1 as a plain one on the ``dilation^2`` grids of every map.
 
@@ -85,19 +97,28 @@ def dilated_depthwise(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
     )
 
 
-def pool(x: Tensor, kind: str, stride: int) -> Tensor:
-    """3x3 pooling, ``max`` or ``avg``; the padding takes no part in an average.
+def pool(x: Tensor, kind: str, stride: int, kernel: int = 3) -> Tensor:
+    """Pooling, ``max`` or ``avg``, padded if the kernel is odd; the padding takes no part in an average.
 
     CPU kernels are ten times as fast when channels are last in memory.
     """
+    padding = (kernel - 1) // 2
     ordered = x.is_contiguous()
+    if has_routes(x) and kind == "max" and ordered:
+        with torch.no_grad():
+            _, where = F.max_pool2d(_channels_last(x), kernel, stride, padding, return_indices=True)
+        return x.flatten(2).gather(2, where.flatten(2)).view(where.shape)
     if has_routes(x):
-        x = x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+        x = _channels_last(x)
     if kind == "max":
-        y = F.max_pool2d(x, 3, stride, 1)
+        y = F.max_pool2d(x, kernel, stride, padding)
     else:
-        y = F.avg_pool2d(x, 3, stride, 1, count_include_pad=False)
+        y = F.avg_pool2d(x, kernel, stride, padding, count_include_pad=False)
     return y.contiguous() if ordered else y
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
 
 
 class Head(nn.Linear):
