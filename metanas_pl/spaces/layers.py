@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from metanas_pl.spaces.batch_norm import batch_norm
+
 
 def has_routes(x: Tensor) -> bool:
     """Whether faster routes exist for ``x``: on the CPU, and for plain tensors, outside ``torch.func``."""
@@ -50,7 +52,7 @@ class Conv(nn.Conv2d):
         if has_routes(x):
             if self.kernel_size == (1, 1):
                 return pointwise(x[:, :, ::stride, ::stride], self.weight, groups)
-            if self.in_channels == 1 and stride == dilation == 1:
+            if self.in_channels == 1 < groups and stride == dilation == 1:
                 return of_one_channel(x, self.weight, groups)
             if dilation > 1 and groups == x.shape[1]:
                 if stride == dilation:
@@ -95,6 +97,13 @@ def dilated_depthwise(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
     return F.pixel_shuffle(
         F.conv2d(grids, repeated, padding=padding, groups=repeated.shape[0]), dilation
     )
+
+
+def normalised(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    """Batch norm by the statistics of the batch."""
+    if has_routes(x):
+        return batch_norm(x, weight, bias, eps)
+    return F.batch_norm(x, None, None, weight, bias, training=True, eps=eps)
 
 
 def pool(x: Tensor, kind: str, stride: int, kernel: int = 3) -> Tensor:

@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metanas_pl.functional.batch_norm import batch_norm, statistics
 from metanas_pl.primitive_names import NONE
-from metanas_pl.spaces.layers import Conv, by_channel, has_routes, join, pool, scaled
+from metanas_pl.spaces.batch_norm import statistics
+from metanas_pl.spaces.layers import Conv, by_channel, join, normalised, pool, scaled
 
 
 class BatchStatNorm(nn.Module):
@@ -39,10 +39,8 @@ class BatchStatNorm(nn.Module):
             factor = by_channel(factor, x.shape[1]).to(x.dtype)
             weight = factor if weight is None else weight * factor
             bias = None if bias is None else bias * factor
-        if reference is None and has_routes(x):
-            return batch_norm(x, weight, bias, self.eps)
         if reference is None:
-            return F.batch_norm(x, None, None, weight, bias, training=True, eps=self.eps)
+            return normalised(x, weight, bias, self.eps)
         # Not F.batch_norm: that has no derivative with respect to the statistics it is given.
         mean, scale = statistics(x[:reference], self.eps)
         scale = scale if weight is None else scale * weight

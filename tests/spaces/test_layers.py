@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from metanas_pl.network import channels_last
 from metanas_pl.spaces import layers
-from metanas_pl.spaces.layers import Conv, Head, dropped, take
+from metanas_pl.spaces.layers import Conv, Head, dropped, pool, take
 from metanas_pl.spaces.primitives import BUILDERS, ConvNorm, FactorizedReduce, make_primitive
 
 MODULES = {
@@ -83,6 +84,24 @@ def test_channels_last(name: str, size: tuple[int, int], monkeypatch: pytest.Mon
     monkeypatch.setattr(layers, "has_routes", lambda x: False)
     expected = outcome(module, weights, x, torch.tensor(0.7), None)
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 5)])
+def test_one_channel_a_task_and_even_pooling(size: tuple[int, int]) -> None:
+    x = torch.randn(4, TASKS, *size, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(TASKS * 2, 1, 3, 3, dtype=torch.float64, requires_grad=True)
+    y = functional_call(Conv(1, 2, 3), {"weight": weight}, (x,))
+    expected = F.conv2d(x, weight, padding=1, groups=TASKS)
+    outcomes = []
+    for map_, kernel in ((y, 2), (expected, 2), (y, 3), (expected, 3)):
+        ours = map_ is y
+        pooled = (
+            pool(map_, "max", 2, kernel) if ours else F.max_pool2d(map_, kernel, 2, kernel // 3)
+        )
+        gradients = torch.autograd.grad(pooled.sin().sum(), [x, weight], retain_graph=True)
+        outcomes.append((pooled, *gradients))
+    torch.testing.assert_close(outcomes[0], outcomes[1])
+    torch.testing.assert_close(outcomes[2], outcomes[3])
 
 
 def test_small_channels_last_pointwise_convolutions_leave_the_heap_alone() -> None:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metanas_pl.functional.batch_norm import batch_norm
+from metanas_pl.spaces.batch_norm import batch_norm
 
 EPS = 1e-3
 
