@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from benchmarks.maml_libraries import QueryLoss, by_higher, by_torchopt, plain_conv4
 from benchmarks.timing import compare
 from metanas_pl.conf import MetaConfig, NASConfig, from_plain
 from metanas_pl.data.episodes import Episode
@@ -17,7 +18,6 @@ from metanas_pl.learning import EpisodeLearner
 from metanas_pl.spaces.backbones import Conv4
 
 RATE = 0.1
-QueryLoss = Callable[[nn.Module, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 class Work(NamedTuple):
@@ -54,12 +54,7 @@ class MetaGradient:
         nas = NASConfig(search=False, adapts_alphas=False)
         self.learner = EpisodeLearner(self.space, nas, from_plain(MetaConfig, meta))
         self.episode = episodes(work, dtype)
-        self.plain = plain_conv4(work, dtype)
-        with torch.no_grad():
-            for mine, value in zip(
-                self.plain.parameters(), self.theta.weights.values(), strict=True
-            ):
-                mine.copy_(value)
+        self.plain = plain_conv4(**shape, weights=self.theta.weights)
 
     def ours(self) -> list[Tensor]:
         """By the framework."""
@@ -76,34 +71,6 @@ class MetaGradient:
                 mean += g / self.work.tasks
         return total
 
-    def by_higher(self) -> list[Tensor]:
-        """With ``higher`` (Grefenstette et al. 2019)."""
-        import higher
-
-        def query_loss(net: nn.Module, x: Tensor, y: Tensor, qx: Tensor, qy: Tensor) -> Tensor:
-            optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
-            with higher.innerloop_ctx(net, optimizer, copy_initial_weights=False) as (moved, step):
-                for _ in range(self.work.steps):
-                    step.step(F.cross_entropy(moved(x), y))
-                return F.cross_entropy(moved(qx), qy)
-
-        return self.by(query_loss)
-
-    def by_torchopt(self) -> list[Tensor]:
-        """With ``torchopt`` (Ren et al. 2023)."""
-        import torchopt
-
-        def query_loss(net: nn.Module, x: Tensor, y: Tensor, qx: Tensor, qy: Tensor) -> Tensor:
-            optimizer = torchopt.MetaSGD(net, lr=RATE)
-            start = torchopt.extract_state_dict(net, by="reference")
-            for _ in range(self.work.steps):
-                optimizer.step(F.cross_entropy(net(x), y))
-            loss = F.cross_entropy(net(qx), qy)
-            torchopt.recover_state_dict(net, start)
-            return loss
-
-        return self.by(query_loss)
-
 
 def episodes(work: Work, dtype: torch.dtype) -> Episode:
     """1-shot episodes of noise."""
@@ -115,19 +82,12 @@ def episodes(work: Work, dtype: torch.dtype) -> Episode:
     return Episode(support_x, support_y, query_x, query_y, torch.arange(work.tasks))
 
 
-def plain_conv4(work: Work, dtype: torch.dtype) -> nn.Module:
-    """Conv4 from torch's own layers."""
-    layers: list[nn.Module] = []
-    for block in range(4):
-        c_in = 1 if block == 0 else work.channels
-        layers += [
-            nn.Conv2d(c_in, work.channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(work.channels, track_running_stats=False),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-        ]
-    width = work.channels * (work.image_size // 16) ** 2
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(width, work.n_ways)).to(dtype)
+def libraries(steps: int) -> dict[str, QueryLoss]:
+    """The packages to compare with."""
+    return {
+        "higher": by_higher(steps, RATE),
+        "torchopt": by_torchopt(steps, lambda torchopt, net: torchopt.MetaSGD(net, lr=RATE)),
+    }
 
 
 def run(work: Work) -> Callable[[int], dict[str, Any]]:
@@ -135,8 +95,10 @@ def run(work: Work) -> Callable[[int], dict[str, Any]]:
 
     def figures(rounds: int) -> dict[str, Any]:
         step = MetaGradient(work)
-        sides = {"higher": step.by_higher, "torchopt": step.by_torchopt}
-        found = {name: compare(step.ours, side, rounds).figures() for name, side in sides.items()}
+        found = {
+            name: compare(step.ours, partial(step.by, query_loss), rounds).figures()
+            for name, query_loss in libraries(work.steps).items()
+        }
         best = min(found, key=lambda name: found[name]["ratio"]["median"])
         return found[best] | {"faster_package": best, "packages": found}
 
