@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from metanas_pl.data.sources import DataRequest, SourceInfo
-from metanas_pl.data.sources.progress import track
-from metanas_pl.data.store import SPLITS, ClassImages, ClassStore, StoreMeta, build_store
+from metanas_pl.data.sources.images import ClassFiles, read_classes, to_pixels
+from metanas_pl.data.store import SPLITS, ClassStore, StoreMeta, build_store
 
 INFO = SourceInfo(summary="your own images, one folder a class (data.root)", licence="yours")
 
@@ -36,7 +35,13 @@ def prepare(request: DataRequest) -> ClassStore:
     size, channels = request.image_size, request.channels
     key = f"folder-{root.name}-{_fingerprint(root, splits)}-{size}x{size}x{channels}"
     meta = StoreMeta(name=f"folder {root.name}", source=str(root.absolute()), licence="unknown")
-    return build_store(request.cache_dir / key, _classes(splits, size, channels), meta)
+    classes = [ClassFiles(f.name, "", split, _images(f)) for f, split in splits.items()]
+
+    def read(file: Path) -> np.ndarray:
+        return to_pixels(file.read_bytes(), size, channels)
+
+    images = read_classes(classes, read, "Reading images (once)")
+    return build_store(request.cache_dir / key, images, meta)
 
 
 def find_classes(root: Path) -> dict[Path, str]:
@@ -95,31 +100,3 @@ def _fingerprint(root: Path, splits: dict[Path, str]) -> str:
             entry = (split, str(file.relative_to(root)), status.st_size, status.st_mtime_ns)
             digest.update(repr(entry).encode())
     return digest.hexdigest()[:12]
-
-
-def _classes(splits: dict[Path, str], size: int, channels: int) -> Iterator[ClassImages]:
-    unreadable: list[str] = []
-    for folder, split in track(splits.items(), "Reading images (once)"):
-        images = []
-        for file in _images(folder):
-            try:
-                images.append(_read(file, size, channels))
-            except (OSError, SyntaxError, ValueError):
-                unreadable.append(str(file))
-        if not unreadable:  # otherwise only look for further unreadable files
-            yield ClassImages(folder.name, "", split, np.stack(images))
-    if unreadable:
-        raise ValueError(
-            f"{len(unreadable)} files are no readable images, remove or repair them: "
-            + ", ".join(unreadable)
-        )
-
-
-def _read(file: Path, size: int, channels: int) -> np.ndarray:
-    """One image as ``(channels, size, size)`` uint8."""
-    from PIL import Image, ImageOps
-
-    with Image.open(file) as opened:
-        image = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
-    square = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-    return np.asarray(square).reshape(size, size, channels).transpose(2, 0, 1)
