@@ -237,7 +237,7 @@ def test_all_unreadable_files_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["a", "b"], "2 class folders"),
+        (["a", "b"], "2 classes; training"),
         (["train/a", "val/b"], "no classes in test"),
         (["train/a", "val/b", "test/a"], "occurs twice"),
     ],

@@ -9,12 +9,10 @@ import numpy as np
 
 from metanas_pl.data.sources import DataRequest, SourceInfo
 from metanas_pl.data.sources.images import ClassFiles, read_classes, to_pixels
+from metanas_pl.data.sources.splitting import split_names
 from metanas_pl.data.store import SPLITS, ClassStore, StoreMeta, build_store
 
 INFO = SourceInfo(summary="your own images, one folder a class (data.root)", licence="yours")
-
-SPLIT_SEED = 0
-"""Decides the classes of a split. Not the seed of a run: all runs share one test set."""
 
 LAYOUT = "<root>/<class>/<images> or <root>/{train,val,test}/<class>/<images>"
 
@@ -65,17 +63,10 @@ def find_classes(root: Path) -> dict[Path, str]:
 
 def _split_by_class(root: Path) -> dict[Path, str]:
     folders = _folders(root)
-    n = len(folders)
-    if n < len(SPLITS):
-        raise ValueError(
-            f"data.root={root} has {n} class folders; training, validation and test need at "
-            f"least one each: {LAYOUT}"
-        )
-    n_held_out = max(1, round(0.2 * n))
-    names = ["val"] * n_held_out + ["test"] * n_held_out + ["train"] * (n - 2 * n_held_out)
-    order = np.random.Generator(np.random.Philox(SPLIT_SEED)).permutation(n)
-    chosen = {folders[k]: name for k, name in zip(order, names, strict=True)}
-    return {folder: chosen[folder] for folder in folders}
+    try:
+        return dict(zip(folders, split_names(len(folders)), strict=True))
+    except ValueError as error:
+        raise ValueError(f"data.root={root}: {error}: {LAYOUT}") from error
 
 
 def _visible(folder: Path) -> list[Path]:

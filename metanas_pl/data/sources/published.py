@@ -13,9 +13,6 @@ from metanas_pl.data.sources import DataRequest, SourceInfo
 from metanas_pl.data.sources.images import ClassFiles
 from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
 
-SPLIT_SEED = 0
-"""Decides the classes of a split. Not the seed of a run: all runs share one test set."""
-
 
 def build_published(
     name: str,
