@@ -26,8 +26,8 @@ from metanas_pl.data.sources.progress import byte_count
 if TYPE_CHECKING:
     from requests import Response
 
-CHUNK = 1 << 18
-ATTEMPTS = 5
+CHUNK = 1 << 16
+ATTEMPTS = 4
 PAUSE = 1.0
 """Seconds before the second attempt; doubled before every further one."""
 TIMEOUT = 30.0
@@ -94,8 +94,10 @@ def _fetch(url: str, part: Path, checksum: str | None) -> None:
         except _Broken as error:
             failures = 1 if _size(part) > before else failures + 1
             if failures >= ATTEMPTS:
-                kept = f"{_size(part):,} bytes are kept in {part}; run it again to go on"
-                raise DownloadError(f"{url} did not come in full ({error}): {kept}") from error
+                advice = f"{_size(part):,} bytes are kept in {part}; run it again to go on"
+                if not _size(part):
+                    advice = "is there a network? A file from elsewhere is named by data.root"
+                raise DownloadError(f"{url} did not come in full ({error}): {advice}") from error
             time.sleep(PAUSE * 2 ** (failures - 1))
 
 
