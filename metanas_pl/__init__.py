@@ -12,9 +12,10 @@ _HOMES = {
     "EpisodeDataModule": "metanas_pl.data",
     "Genotype": "metanas_pl.spaces.genotype",
     "MetaNASModule": "metanas_pl.module",
+    "store_from_arrays": "metanas_pl.data.sources.tensors",
 }
 __version__ = "0.1.0"
-__all__ = ["EpisodeDataModule", "Genotype", "MetaNASModule"]
+__all__ = ["EpisodeDataModule", "Genotype", "MetaNASModule", "store_from_arrays"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from metanas_pl import cli, conf
 
 TAKES = ("data", "evaluation", "trainer", "logger", "callbacks", "ckpt_path", "run_dir")
-OF_A_DATA_SET = ("source", "root", "omniglot_split")  # what `data=<name>` changes here
+OF_A_DATA_SET = ("source", "root", "options")  # what `data=<name>` changes here
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:

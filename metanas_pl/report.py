@@ -49,6 +49,11 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> Results:
     return results
 
 
+def of_the_data(store: Any) -> Results:
+    """Which images were used, and what was chosen when they were converted (as CUB's crop)."""
+    return {"data": {"name": store.meta.name, "checksum": store.checksum, **store.meta.notes}}
+
+
 def environment() -> Results:
     """Versions of Python and of the packages that decide the figures."""
     versions = {name: version(name) for name in PACKAGES}

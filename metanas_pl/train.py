@@ -78,7 +78,7 @@ def test(
     rows = module.gathered_test_rows()
     results = report.summarize(rows) | training
     results |= {"test/seconds": time.perf_counter() - begin, "seed": config.seed}
-    results |= report.environment()
+    results |= report.of_the_data(datamodule.store) | report.environment()
     if trainer.is_global_zero:
         report.write(run_dir, results, rows)
         numbers = {k: v for k, v in results.items() if isinstance(v, int | float)}

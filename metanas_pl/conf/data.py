@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from metanas_pl.conf.checks import check, check_choice, check_numbers
+from metanas_pl.conf.checks import check, check_numbers
 
 
 @dataclass
@@ -45,7 +45,7 @@ class DataConfig:
     channels: int = 1
     rotations: bool = False
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    omniglot_split: str = "lake"
+    options: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_numbers("data", self, "n_ways", 2)
@@ -54,7 +54,6 @@ class DataConfig:
         check_numbers("data", self, "n_val_episodes n_test_episodes image_size", 1)
         check_numbers("data", self, "num_workers", 0)
         check(self.channels in (1, 3), "data.channels", self.channels, "must be 1 or 3")
-        check_choice("data.omniglot_split", self.omniglot_split, ("lake", "vinyals"))
         fits = self.n_train_episodes % self.meta_batch_size == 0
         allowed = f"must be a multiple of data.meta_batch_size={self.meta_batch_size}"
         check(fits, "data.n_train_episodes", self.n_train_episodes, allowed)

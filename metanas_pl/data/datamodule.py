@@ -34,9 +34,9 @@ class EpisodeDataModule(pl.LightningDataModule):
     ``setup``, then a loader.
 
     Args:
-        source: ``glyphs``, ``omniglot``, ``folder``, or the dotted path of a function
+        source: a data set (see ``data.sources``), or the dotted path of a function
             ``(DataRequest) -> ClassStore``.
-        root: existing data for the source: a folder, or for Omniglot also its ``.tar.gz``.
+        root: existing data for the source, a folder or an archive; None downloads it.
         cache_dir: where stores are built; None takes ``$METANAS_DATA`` or the user's cache.
         n_ways: classes an episode.
         n_shots: support images a class.
@@ -55,7 +55,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         rotations: turned train classes are further classes.
         augment: limits of the augmentation of training images (see ``data.augment``);
             None leaves them as they are.
-        omniglot_split: ``lake`` or ``vinyals``.
+        options: choices that only this source has, as ``{"split": "vinyals"}`` of Omniglot.
 
     Raises:
         ValueError: the numbers do not fit each other, the data set, or the number of ranks.
@@ -82,7 +82,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         channels: int = 1,
         rotations: bool = False,
         augment: Mapping[str, float] | None = None,
-        omniglot_split: str = "lake",
+        options: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)  # so that a checkpoint knows its episodes
@@ -100,7 +100,7 @@ class EpisodeDataModule(pl.LightningDataModule):
             root=Path(root).expanduser() if root else None,
             image_size=image_size,
             channels=channels,
-            omniglot_split=omniglot_split,
+            options=dict(options or {}),
         )
         seen = partial(
             EpisodeDataset,

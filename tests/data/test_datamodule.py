@@ -99,7 +99,7 @@ def test_the_cache_is_where_the_environment_says(
 def test_importing_the_room_is_lean() -> None:
     code = (
         "import sys, pytorch_lightning; before = set(sys.modules); import metanas_pl.data; "
-        "heavy = {'matplotlib', 'pooch', 'PIL', 'metanas_pl.module', 'metanas_pl.functional'}; "
+        "heavy = {'matplotlib', 'requests', 'PIL', 'metanas_pl.module', 'metanas_pl.functional'}; "
         "print(*((set(sys.modules) - before) & heavy))"
     )
     result = subprocess.run(

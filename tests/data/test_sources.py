@@ -163,9 +163,13 @@ def test_vinyals_split_has_the_published_sizes() -> None:
 
 
 def test_omniglot_mistakes_are_named(tmp_path: Path, archive: Path) -> None:
-    with pytest.raises(ValueError, match=r"data\.omniglot_split='x'.*lake or vinyals"):
-        prepare_source("omniglot", DataRequest(tmp_path, archive, omniglot_split="x"))
-    with pytest.raises(ValueError, match=r"data\.root.*neither"):
+    with pytest.raises(ValueError, match=r"data\.options\.split=x.*lake or vinyals"):
+        prepare_source("omniglot", DataRequest(tmp_path, archive, options={"split": "x"}))
+    with pytest.raises(
+        ValueError, match=r"data\.options\.crop=box is no option of omniglot.*split"
+    ):
+        prepare_source("omniglot", DataRequest(tmp_path, archive, options={"crop": "box"}))
+    with pytest.raises(ValueError, match="neither a folder, a zip nor a tar file"):
         prepare_source("omniglot", DataRequest(tmp_path, tmp_path / "absent"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no Omniglot images"):
@@ -233,7 +237,7 @@ def test_all_unreadable_files_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["a", "b"], "2 class folders"),
+        (["a", "b"], "2 classes; training"),
         (["train/a", "val/b"], "no classes in test"),
         (["train/a", "val/b", "test/a"], "occurs twice"),
     ],
@@ -267,5 +271,5 @@ def test_a_dotted_path_is_a_source(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["mnist", "no.such.module", "metanas_pl.data.no_function"])
 def test_an_unknown_source_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="choose one of folder, glyphs, omniglot"):
+    with pytest.raises(ValueError, match="choose one of cifar_fs, .*, folder, glyphs"):
         prepare_source(name, DataRequest(tmp_path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
 import time
 from collections.abc import Iterator
@@ -72,18 +71,27 @@ def test_an_interrupted_build_leaves_nothing(tmp_path: Path, error: type[BaseExc
         ClassStore.open(tmp_path / "s")
 
 
-def test_a_killed_build_is_not_taken_for_whole(tmp_path: Path) -> None:
-    def killed() -> Iterator[ClassImages]:
+def _endless_build(path: Path) -> None:
+    def endless() -> Iterator[ClassImages]:
         yield from toy_classes()
-        os._exit(1)
+        while True:
+            time.sleep(0.01)
 
+    build_store(path, endless(), META)
+
+
+def test_what_a_killed_build_leaves_is_never_used_and_cleared_up(tmp_path: Path) -> None:
     process = multiprocessing.get_context("fork").Process(
-        target=build_store, args=(tmp_path / "s", killed(), META)
+        target=_endless_build, args=(tmp_path / "s",)
     )
     process.start()
+    while not list(tmp_path.glob(".s.tmp/images.npy")):
+        time.sleep(0.01)
+    process.kill()
     process.join()
-    assert not (tmp_path / "s").exists()
+    assert (tmp_path / ".s.tmp").exists() and not (tmp_path / "s").exists()
     build_store(tmp_path / "s", toy_classes(), META).verify()
+    assert [entry.name for entry in tmp_path.iterdir() if entry.suffix != ".lock"] == ["s"]
 
 
 def _slow_build(path: Path, log: Path) -> None:

@@ -7,15 +7,22 @@ and name it below, or give its dotted path as ``data.source``.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from metanas_pl.data.store import ClassStore
 
 SOURCES = {
+    "cifar_fs": "metanas_pl.data.sources.cifar_fs.prepare",
+    "cub": "metanas_pl.data.sources.cub.prepare",
+    "fc100": "metanas_pl.data.sources.fc100.prepare",
     "folder": "metanas_pl.data.sources.folder.prepare",
     "glyphs": "metanas_pl.data.sources.glyphs.prepare",
+    "miniimagenet": "metanas_pl.data.sources.miniimagenet.prepare",
     "omniglot": "metanas_pl.data.sources.omniglot.prepare",
+    "tensors": "metanas_pl.data.sources.tensors.prepare",
+    "tieredimagenet": "metanas_pl.data.sources.tieredimagenet.prepare",
 }
 
 
@@ -28,12 +35,16 @@ class SourceInfo:
         licence: terms of use in a few words.
         download_bytes: size of the download; 0 if there is none.
         n_classes: classes of each split, if they are known beforehand.
+        images_a_class: images of every class, if they are as many in each.
+        options: what ``data.options`` of this source may be: name and values, the default first.
     """
 
     summary: str
     licence: str
     download_bytes: int = 0
     n_classes: dict[str, int] = field(default_factory=dict)
+    images_a_class: int | None = None
+    options: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,21 +56,26 @@ class DataRequest:
         root: existing data of the user, if any.
         image_size: height and width in pixels.
         channels: 1 (grey) or 3 (colour; grey images are repeated).
-        omniglot_split: ``lake`` or ``vinyals``; other sources pass over it.
+        options: choices that only this source has (``SourceInfo.options``).
     """
 
     cache_dir: Path
     root: Path | None = None
     image_size: int = 28
     channels: int = 1
-    omniglot_split: str = "lake"
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def prepare_source(name: str, request: DataRequest) -> ClassStore:
-    """Build or open the store of data set ``name``: a key of ``SOURCES`` or a dotted path."""
+    """Build or open the store of data set ``name``: a key of ``SOURCES`` or a dotted path.
+
+    Raises:
+        ValueError: there is no such source, or it has no such option.
+    """
     module_name, _, function = SOURCES.get(name, name).rpartition(".")
     try:
-        prepare = getattr(importlib.import_module(module_name), function)
+        module = importlib.import_module(module_name)
+        prepare = getattr(module, function)
     except (ImportError, AttributeError, ValueError) as error:
         if name in SOURCES:
             raise
@@ -67,5 +83,23 @@ def prepare_source(name: str, request: DataRequest) -> ClassStore:
             f"data.source={name!r} is unknown: choose one of {', '.join(SOURCES)}, or the dotted "
             "path of a function that takes a DataRequest and returns a ClassStore"
         ) from error
+    if isinstance(info := getattr(module, "INFO", None), SourceInfo):
+        request = replace(request, options=_chosen(name, info, request.options))
     store: ClassStore = prepare(request)
     return store
+
+
+def _chosen(name: str, info: SourceInfo, options: Mapping[str, str]) -> dict[str, str]:
+    """A value for every option of a source."""
+    for option, value in options.items():
+        if option not in info.options:
+            known = ", ".join(info.options) or "none"
+            raise ValueError(
+                f"data.options.{option}={value} is no option of {name}, which has: {known}"
+            )
+        if value not in info.options[option]:
+            raise ValueError(
+                f"data.options.{option}={value} is unknown to {name}: "
+                f"choose {' or '.join(info.options[option])}"
+            )
+    return {option: options.get(option, values[0]) for option, values in info.options.items()}

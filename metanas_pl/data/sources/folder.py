@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from metanas_pl.data.sources import DataRequest, SourceInfo
-from metanas_pl.data.sources.progress import track
-from metanas_pl.data.store import SPLITS, ClassImages, ClassStore, StoreMeta, build_store
+from metanas_pl.data.sources.images import ClassFiles, read_classes, to_pixels
+from metanas_pl.data.sources.splitting import split_names
+from metanas_pl.data.store import SPLITS, ClassStore, StoreMeta, build_store
 
 INFO = SourceInfo(summary="your own images, one folder a class (data.root)", licence="yours")
-
-SPLIT_SEED = 0
-"""Decides the classes of a split. Not the seed of a run: all runs share one test set."""
 
 LAYOUT = "<root>/<class>/<images> or <root>/{train,val,test}/<class>/<images>"
 
@@ -36,7 +33,13 @@ def prepare(request: DataRequest) -> ClassStore:
     size, channels = request.image_size, request.channels
     key = f"folder-{root.name}-{_fingerprint(root, splits)}-{size}x{size}x{channels}"
     meta = StoreMeta(name=f"folder {root.name}", source=str(root.absolute()), licence="unknown")
-    return build_store(request.cache_dir / key, _classes(splits, size, channels), meta)
+    classes = [ClassFiles(f.name, "", split, _images(f)) for f, split in splits.items()]
+
+    def read(file: Path) -> np.ndarray:
+        return to_pixels(file.read_bytes(), size, channels)
+
+    images = read_classes(classes, read, "Reading images (once)")
+    return build_store(request.cache_dir / key, images, meta)
 
 
 def find_classes(root: Path) -> dict[Path, str]:
@@ -60,17 +63,10 @@ def find_classes(root: Path) -> dict[Path, str]:
 
 def _split_by_class(root: Path) -> dict[Path, str]:
     folders = _folders(root)
-    n = len(folders)
-    if n < len(SPLITS):
-        raise ValueError(
-            f"data.root={root} has {n} class folders; training, validation and test need at "
-            f"least one each: {LAYOUT}"
-        )
-    n_held_out = max(1, round(0.2 * n))
-    names = ["val"] * n_held_out + ["test"] * n_held_out + ["train"] * (n - 2 * n_held_out)
-    order = np.random.Generator(np.random.Philox(SPLIT_SEED)).permutation(n)
-    chosen = {folders[k]: name for k, name in zip(order, names, strict=True)}
-    return {folder: chosen[folder] for folder in folders}
+    try:
+        return dict(zip(folders, split_names(len(folders)), strict=True))
+    except ValueError as error:
+        raise ValueError(f"data.root={root}: {error}: {LAYOUT}") from error
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -95,31 +91,3 @@ def _fingerprint(root: Path, splits: dict[Path, str]) -> str:
             entry = (split, str(file.relative_to(root)), status.st_size, status.st_mtime_ns)
             digest.update(repr(entry).encode())
     return digest.hexdigest()[:12]
-
-
-def _classes(splits: dict[Path, str], size: int, channels: int) -> Iterator[ClassImages]:
-    unreadable: list[str] = []
-    for folder, split in track(splits.items(), "Reading images (once)"):
-        images = []
-        for file in _images(folder):
-            try:
-                images.append(_read(file, size, channels))
-            except (OSError, SyntaxError, ValueError):
-                unreadable.append(str(file))
-        if not unreadable:  # otherwise only look for further unreadable files
-            yield ClassImages(folder.name, "", split, np.stack(images))
-    if unreadable:
-        raise ValueError(
-            f"{len(unreadable)} files are no readable images, remove or repair them: "
-            + ", ".join(unreadable)
-        )
-
-
-def _read(file: Path, size: int, channels: int) -> np.ndarray:
-    """One image as ``(channels, size, size)`` uint8."""
-    from PIL import Image, ImageOps
-
-    with Image.open(file) as opened:
-        image = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
-    square = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-    return np.asarray(square).reshape(size, size, channels).transpose(2, 0, 1)

@@ -1,32 +1,33 @@
 """Omniglot (Lake et al. 2015): 1,623 handwritten characters of 50 alphabets, 20 drawings each.
 
-The images come from ``data.root``, which is an unpacked folder or a ``.tar.gz`` of it (read as a
-stream, never unpacked), or from the two official zip files, which are downloaded and checked.
-All images are held in memory while the store is built (25 MB at 28 x 28).
+The images come from ``data.root``, which is an unpacked folder, a zip or a ``.tar.gz`` of it, or
+from the two official zip files, which are downloaded and checked.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
-import tarfile
-import warnings
-import zipfile
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from metanas_pl.data.fetch.archives import Files, open_files
 from metanas_pl.data.sources import DataRequest, SourceInfo
-from metanas_pl.data.sources.progress import track
-from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
+from metanas_pl.data.sources.images import ClassFiles, read_classes
+from metanas_pl.data.sources.published import build_published, fetched, warn_unless_whole
+from metanas_pl.data.sources.splitting import SPLIT_SEED
+from metanas_pl.data.store import ClassImages, ClassStore
 
 INFO = SourceInfo(
     summary="1,623 handwritten characters of 50 alphabets, 20 drawings each",
     licence="MIT",
     download_bytes=15_900_000,
     n_classes={"train": 825, "val": 139, "test": 659},
+    images_a_class=20,
+    options={"split": ("lake", "vinyals")},
 )
 
 URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
@@ -36,9 +37,6 @@ MD5 = {
 }
 PARTS = ("images_background", "images_evaluation")
 N_CLASSES = 1623
-N_DRAWINGS = 20
-SPLIT_SEED = 0
-"""Decides the classes of a split. Not the seed of a run: all runs share one test set."""
 
 Character = tuple[str, str, str]
 """Part, alphabet and character: ``("images_background", "Greek", "character01")``."""
@@ -46,37 +44,43 @@ Character = tuple[str, str, str]
 
 def prepare(request: DataRequest) -> ClassStore:
     """Convert Omniglot into a store below ``request.cache_dir``, or open the one that is there."""
-    if request.omniglot_split not in ("lake", "vinyals"):
-        raise ValueError(
-            f"data.omniglot_split={request.omniglot_split!r} is unknown: choose lake or vinyals"
-        )
-    size, channels, split = request.image_size, request.channels, request.omniglot_split
-    origin = str(request.root.absolute()) if request.root else URL
-    origin_key = hashlib.sha256(origin.encode()).hexdigest()[:8]
-    key = f"omniglot-{split}-{origin_key}-{size}x{size}x{channels}"
-    meta = StoreMeta(
-        name="omniglot",
-        source=origin,
-        licence=INFO.licence,
-        ink_is_one=True,
-        notes={"split": split, "split_seed": SPLIT_SEED},
-    )
-    return build_store(request.cache_dir / key, _classes(request), meta)
+    classes, seed = _classes(request), SPLIT_SEED
+    return build_published("omniglot", INFO, URL, request, classes, True, split_seed=seed)
 
 
 def _classes(request: DataRequest) -> Iterator[ClassImages]:
-    drawings: dict[Character, dict[str, np.ndarray]] = defaultdict(dict)
-    for path, data in track(_files(request), "Reading Omniglot (once)"):
-        *character, name = path.parts[-4:]
-        part, alphabet, letter = character
-        drawings[part, alphabet, letter][name] = _decode(path, data, request.image_size)
-    _check_complete(drawings, request.root)
-    splits = (split_lake if request.omniglot_split == "lake" else split_vinyals)(sorted(drawings))
-    for character_key in sorted(drawings):
-        _, alphabet, letter = character_key
-        images = np.stack([image for _, image in sorted(drawings.pop(character_key).items())])
-        repeated = np.repeat(images[:, None], request.channels, axis=1)
-        yield ClassImages(letter, alphabet, splits[character_key], repeated)
+    with ExitStack() as stack:
+        home: dict[PurePosixPath, Files] = {}
+        drawings: dict[Character, dict[str, PurePosixPath]] = defaultdict(dict)
+        for root in _roots(request):
+            files = stack.enter_context(open_files(root, _is_drawing, request.cache_dir))
+            for path in files.names:
+                part, alphabet, letter, name = path.parts[-4:]
+                drawings[part, alphabet, letter][name] = path
+                home[path] = files
+        if not drawings:
+            raise ValueError(
+                f"data.root={request.root} holds no Omniglot images: expected a .tar.gz or a "
+                f"folder with {PARTS[0]}/<alphabet>/<character>/*.png and {PARTS[1]}/…"
+            )
+        split_of = split_lake if request.options["split"] == "lake" else split_vinyals
+        splits = split_of(sorted(drawings))
+        classes = [
+            ClassFiles(key[2], key[1], splits[key], [file for _, file in sorted(named.items())])
+            for key, named in sorted(drawings.items())
+        ]
+        warn_unless_whole("Omniglot", INFO, request.root, classes)
+
+        def read(path: PurePosixPath) -> np.ndarray:
+            return _decode(home[path].read(path), request.image_size, request.channels)
+
+        yield from read_classes(classes, read, "Converting Omniglot (once)")
+
+
+def _roots(request: DataRequest) -> list[Path]:
+    if request.root is not None:
+        return [request.root]
+    return [fetched(URL + name, request, f"md5:{md5}") for name, md5 in MD5.items()]
 
 
 def split_lake(characters: list[Character]) -> dict[Character, str]:
@@ -106,81 +110,14 @@ def split_vinyals(characters: list[Character]) -> dict[Character, str]:
     return {characters[k]: name for k, name in zip(order, names, strict=True)}
 
 
-def _decode(path: PurePosixPath, data: bytes, size: int) -> np.ndarray:
-    """PNG bytes, black on white, to ``(size, size)`` uint8 with ink 255."""
-    from PIL import Image, ImageOps
-
-    try:
-        image = ImageOps.invert(Image.open(io.BytesIO(data)).convert("L"))
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"Omniglot: {path} is no readable image ({error})") from error
-    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
-
-
-def _check_complete(drawings: dict[Character, dict[str, np.ndarray]], root: Path | None) -> None:
-    if not drawings:
-        raise ValueError(
-            f"data.root={root} holds no Omniglot images: expected a .tar.gz or a folder with "
-            f"{PARTS[0]}/<alphabet>/<character>/*.png and {PARTS[1]}/…"
-        )
-    complete = all(len(images) == N_DRAWINGS for images in drawings.values())
-    if len(drawings) != N_CLASSES or not complete:
-        warnings.warn(
-            f"Omniglot in {root} is not the whole data set of {N_CLASSES:,} characters with "
-            f"{N_DRAWINGS} drawings: found {len(drawings):,} characters",
-            stacklevel=2,
-        )
-
-
-def _files(request: DataRequest) -> Iterator[tuple[PurePosixPath, bytes]]:
-    """Path and bytes of every image, in any order."""
-    root = request.root
-    if root is None:
-        for name in PARTS:
-            yield from _from_zip(_download(f"{name}.zip", request.cache_dir))
-    elif root.is_dir():
-        yield from _from_folder(root)
-    elif root.is_file() and tarfile.is_tarfile(root):
-        yield from _from_tar(root)
-    else:
-        raise ValueError(f"data.root={root} is neither a folder nor a tar file")
-
-
 def _is_drawing(path: PurePosixPath) -> bool:
     return path.suffix == ".png" and len(path.parts) >= 4 and path.parts[-4] in PARTS
 
 
-def _from_tar(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    with tarfile.open(archive, "r|*") as tar:
-        for member in tar:
-            path = PurePosixPath(member.name)
-            if member.isfile() and _is_drawing(path) and (file := tar.extractfile(member)):
-                yield path, file.read()
+def _decode(data: bytes, size: int, channels: int) -> np.ndarray:
+    """PNG bytes, black on white, to ``(channels, size, size)`` uint8 with ink 255."""
+    from PIL import Image, ImageOps
 
-
-def _from_folder(root: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    inner = root / "omniglot-py"
-    base = inner if inner.is_dir() else root
-    for part in PARTS:
-        for file in sorted((base / part).glob("*/*/*.png")):
-            yield PurePosixPath(file.relative_to(base).as_posix()), file.read_bytes()
-
-
-def _from_zip(archive: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    with zipfile.ZipFile(archive) as zipped:
-        for name in zipped.namelist():
-            if _is_drawing(PurePosixPath(name)):
-                yield PurePosixPath(name), zipped.read(name)
-
-
-def _download(name: str, cache_dir: Path) -> Path:
-    import pooch
-
-    folder = cache_dir / "downloads"
-    try:
-        return Path(pooch.retrieve(URL + name, f"md5:{MD5[name]}", fname=name, path=folder))
-    except Exception as error:
-        raise RuntimeError(
-            f"could not download {URL}{name} ({error}): get Omniglot elsewhere and point "
-            "data.root at the unpacked folder or its .tar.gz"
-        ) from error
+    image = ImageOps.invert(Image.open(io.BytesIO(data)).convert("L"))
+    pixels = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
+    return np.repeat(pixels[None], channels, axis=0)

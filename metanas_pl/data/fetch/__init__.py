@@ -1,0 +1,1 @@
+"""Files of strangers: downloaded, looked into and unpickled without trusting them."""

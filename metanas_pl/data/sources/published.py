@@ -1,0 +1,63 @@
+"""What the published data sets have in common: their downloads, the names of their stores, checks."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from metanas_pl.data.fetch.download import download
+from metanas_pl.data.sources import DataRequest, SourceInfo
+from metanas_pl.data.sources.images import ClassFiles
+from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
+
+
+def build_published(
+    name: str,
+    info: SourceInfo,
+    url: str,
+    request: DataRequest,
+    classes: Iterable[ClassImages],
+    ink_is_one: bool = False,
+    **notes: Any,
+) -> ClassStore:
+    """Build or open the store of ``classes``, named after all that decides its content.
+
+    Args:
+        name: of the data set.
+        info: of its source.
+        url: where it comes from if the request names no root.
+        request: what the user asks; its options are noted in the store.
+        classes: what to write.
+        ink_is_one: see ``StoreMeta``.
+        notes: more to note.
+    """
+    origin = str(request.root.absolute()) if request.root else url
+    origin_key = hashlib.sha256(origin.encode()).hexdigest()[:8]
+    size, channels = request.image_size, request.channels
+    key = "-".join([name, *request.options.values(), origin_key, f"{size}x{size}x{channels}"])
+    meta = StoreMeta(name, origin, info.licence, ink_is_one, {**request.options, **notes})
+    return build_store(request.cache_dir / key, classes, meta)
+
+
+def fetched(url: str, request: DataRequest, checksum: str | None = None) -> Path:
+    """The file behind ``url``, downloaded into the cache unless it is there."""
+    return download(url, request.cache_dir / "downloads" / url.rpartition("/")[2], checksum)
+
+
+def warn_unless_whole(
+    name: str, info: SourceInfo, root: Path | None, classes: Sequence[ClassFiles[Any]]
+) -> None:
+    """Warn if ``classes`` are not as many, or not as large, as those that were published."""
+    expected, found = sum(info.n_classes.values()), len(classes)
+    sizes = {len(item.files) for item in classes}
+    if found != expected or (info.images_a_class and sizes != {info.images_a_class}):
+        images = f" with {info.images_a_class} images each" if info.images_a_class else ""
+        few, many = min(sizes), max(sizes)
+        warnings.warn(
+            f"{name} in {root} is not the whole data set of {expected:,} classes{images}: "
+            f"found {found:,} classes with {few if few == many else f'{few} to {many}'} images",
+            stacklevel=2,
+        )

@@ -1,0 +1,137 @@
+"""Images that are arrays already: from Python, or from an ``.npz`` file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metanas_pl.data.sources import DataRequest, SourceInfo
+from metanas_pl.data.sources.images import resized
+from metanas_pl.data.sources.splitting import split_names
+from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
+
+INFO = SourceInfo(summary="your own arrays, an .npz file (data.root)", licence="yours")
+
+KEYS = "images, labels and, if you like, splits and groups"
+
+
+def prepare(request: DataRequest) -> ClassStore:
+    """Build the store of an ``.npz`` file, or open one that :func:`store_from_arrays` has built.
+
+    The file holds the arguments of :func:`store_from_arrays` by name, as ``numpy.savez(path,
+    images=images, labels=labels)`` writes them. Images of another size than ``image_size`` are resampled.
+
+    Raises:
+        ValueError: ``data.root`` is neither, or its arrays do not fit.
+    """
+    root = request.root
+    size, channels = request.image_size, request.channels
+    if root is not None and root.is_dir():
+        return _opened(root, (channels, size, size))
+    if root is None or not root.is_file():
+        raise ValueError(f"data.root={root} must be an .npz file with {KEYS}, or a store's folder")
+    status = root.stat()
+    mark = repr((str(root.absolute()), status.st_size, status.st_mtime_ns))
+    fingerprint = hashlib.sha256(mark.encode()).hexdigest()[:12]
+    key = f"tensors-{root.stem}-{fingerprint}-{size}x{size}x{channels}"
+    meta = StoreMeta(f"tensors {root.stem}", str(root.absolute()), "unknown")
+    return build_store(request.cache_dir / key, _from_file(root, size, channels), meta)
+
+
+def store_from_arrays(
+    folder: str | Path,
+    images: Any,
+    labels: Any,
+    splits: Any = None,
+    groups: Any = None,
+    name: str = "tensors",
+) -> ClassStore:
+    """Write arrays (or CPU tensors) as a store, which ``data=tensors data.root=<folder>`` then reads.
+
+    Args:
+        folder: of the store; it must not exist.
+        images: ``(n, H, W)`` or ``(n, C, H, W)`` uint8, C = 1 or 3.
+        labels: ``(n,)`` integers or names: the class of each image.
+        splits: ``(n,)`` of ``train``, ``val`` and ``test``, the same within a class; None draws
+            60 % of the classes for training, 20 % each for validation and test, always the same ones.
+        groups: ``(n,)`` names of families of classes, the same within a class; None: no groups.
+        name: of the data set, used in messages.
+
+    Raises:
+        FileExistsError: ``folder`` exists.
+        ValueError: the arrays do not fit each other.
+
+    >>> import tempfile
+    >>> images, labels = np.zeros((6, 8, 8), np.uint8), [0, 0, 1, 1, 2, 2]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store_from_arrays(f"{folder}/store", images, labels)
+    ClassStore(tensors, classes: train=1, val=1, test=1, image_shape=(1, 8, 8))
+    """
+    folder = Path(folder).expanduser()
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists: choose another folder, or remove it")
+    meta = StoreMeta(name, "arrays", "unknown")
+    return build_store(folder, _classes(images, labels, splits, groups), meta)
+
+
+def _opened(root: Path, shape: tuple[int, int, int]) -> ClassStore:
+    store = ClassStore.open(root)
+    if store.image_shape != shape:
+        channels, height, _ = store.image_shape
+        raise ValueError(
+            f"data.root={root} holds images of {store.image_shape}: set data.channels={channels} "
+            f"data.image_size={height}"
+        )
+    return store
+
+
+def _from_file(root: Path, size: int, channels: int) -> Iterator[ClassImages]:
+    try:
+        with np.load(root, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"data.root={root} is no readable .npz file ({error})") from error
+    known = {"images", "labels", "splits", "groups"}
+    if not {"images", "labels"} <= set(arrays) <= known:
+        raise ValueError(f"data.root={root} holds {', '.join(arrays)}, expected {KEYS}")
+    for item in _classes(**arrays):
+        pixels = resized(item.images.transpose(0, 2, 3, 1), size, channels)
+        yield item._replace(images=pixels)
+
+
+def _classes(
+    images: Any, labels: Any, splits: Any = None, groups: Any = None
+) -> Iterator[ClassImages]:
+    images, labels = np.asarray(images), np.asarray(labels)
+    images = images[:, None] if images.ndim == 3 else images
+    n = len(images)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise ValueError(
+            f"images are {images.dtype} {images.shape}, expected uint8 (n, H, W) or (n, C, H, W) "
+            "with C = 1 or 3; of floats in [0, 1] take (255 * x).round(), of (n, H, W, C) move C"
+        )
+    given = {"labels": labels, "splits": splits, "groups": groups}
+    columns = {key: np.asarray(values) for key, values in given.items() if values is not None}
+    for key, values in columns.items():
+        if values.shape != (n,):
+            raise ValueError(f"{key} have shape {values.shape}, expected ({n},): one of each image")
+    names, class_of = np.unique(labels, return_inverse=True)
+    if splits is None:
+        columns["splits"] = np.array(split_names(len(names)))[class_of]
+    columns.setdefault("groups", np.full(n, ""))
+    for k, name in enumerate(names):
+        rows = np.flatnonzero(class_of == k)
+        split, group = (_common(columns[key][rows], key, name) for key in ("splits", "groups"))
+        yield ClassImages(str(name), group, split, images[rows])
+
+
+def _common(values: np.ndarray, key: str, name: Any) -> str:
+    """The value that all images of a class have."""
+    found = np.unique(values)
+    if len(found) > 1:
+        raise ValueError(f"class {name} has several {key}: {', '.join(map(str, found))}")
+    return str(found[0])

@@ -1,0 +1,97 @@
+"""Arrays and ``.npz`` files as a source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import metanas_pl
+from metanas_pl.data import EpisodeDataModule
+from metanas_pl.data.sources import DataRequest, prepare_source
+from metanas_pl.data.store import SPLITS
+
+LABELS = np.repeat([3, 1, 2], 4)
+IMAGES = np.random.default_rng(0).integers(0, 256, (12, 3, 8, 8), dtype=np.uint8)
+OF = {1: "train", 2: "val", 3: "test"}
+COLUMNS = {
+    "labels": LABELS,
+    "splits": [OF[k] for k in LABELS],
+    "groups": ["even" if k == 2 else "odd" for k in LABELS],
+}
+
+
+@pytest.mark.parametrize("as_array", [np.asarray, torch.as_tensor])
+def test_a_store_from_arrays(tmp_path: Path, as_array: Any) -> None:
+    store = metanas_pl.store_from_arrays(tmp_path / "s", as_array(IMAGES), **COLUMNS, name="mine")
+    assert store.meta.name == "mine"
+    for label, split in OF.items():
+        (info,) = store.classes(split)
+        assert (info.name, info.group) == (str(label), "even" if label == 2 else "odd")
+        rows = store.images[info.offset : info.offset + info.count]
+        np.testing.assert_array_equal(rows, IMAGES[LABELS == label])
+    with pytest.raises(FileExistsError, match="choose another folder"):
+        metanas_pl.store_from_arrays(tmp_path / "s", IMAGES, **COLUMNS)
+
+
+def test_a_store_from_arrays_in_a_data_module(tmp_path: Path) -> None:
+    labels = np.repeat(np.arange(20), 4)
+    images = np.repeat(labels[:, None, None], 64, axis=1).reshape(-1, 8, 8).astype(np.uint8)
+    store = metanas_pl.store_from_arrays(tmp_path / "s", images, labels)
+    assert [store.n_classes(split) for split in SPLITS] == [12, 4, 4]
+    settings = {"n_ways": 3, "n_queries": 2, "image_size": 8}
+    data = EpisodeDataModule("tensors", str(store.path), **settings)
+    data.setup()
+    assert data.store.checksum == store.checksum
+    assert next(iter(data.test_dataloader())).support_x.shape == (10, 3, 1, 8, 8)
+    request = DataRequest(tmp_path, store.path, image_size=28)
+    with pytest.raises(ValueError, match=r"set data\.channels=1 data\.image_size=8"):
+        prepare_source("tensors", request)
+
+
+def test_a_file(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "x.npz", images=IMAGES, **COLUMNS)
+    request = DataRequest(tmp_path / "cache", tmp_path / "x.npz", image_size=8, channels=3)
+    store = prepare_source("tensors", request)
+    (info,) = store.classes("test")
+    np.testing.assert_array_equal(store.images[info.offset : info.offset + 4], IMAGES[:4])
+    small = DataRequest(tmp_path / "cache", tmp_path / "x.npz", image_size=4, channels=1)
+    assert prepare_source("tensors", small).image_shape == (1, 4, 4)
+    np.savez(tmp_path / "x.npz", images=IMAGES[::-1], **COLUMNS)
+    assert prepare_source("tensors", request).checksum != store.checksum
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": IMAGES / 255}, r"images are float64 .*\(255 \* x\)\.round"),
+        ({"images": IMAGES.transpose(0, 2, 3, 1)}, r"uint8 \(12, 8, 8, 3\), expected .* move C"),
+        ({"labels": LABELS[:5]}, r"labels have shape \(5,\), expected \(12,\)"),
+        ({"splits": ["train"] * 11 + ["val"]}, "class 2 has several splits: train, val"),
+        ({"groups": list("ab" * 6)}, "class 1 has several groups: a, b"),
+        ({"splits": ["dev"] * 12}, "split 'dev' is none of train, val, test"),
+        ({"labels": [0] * 12, "splits": None}, "1 classes; training, validation and test"),
+    ],
+)
+def test_arrays_that_do_not_fit(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        metanas_pl.store_from_arrays(tmp_path / "s", **{"images": IMAGES, **COLUMNS, **changes})
+    assert not (tmp_path / "s").exists()
+
+
+def test_files_that_are_something_else(tmp_path: Path) -> None:
+    def refused(root: Path | None, message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            prepare_source("tensors", DataRequest(tmp_path / "cache", root))
+
+    refused(None, r"data\.root=None must be an \.npz file with images, labels and")
+    np.savez(tmp_path / "x.npz", x=IMAGES, y=LABELS)
+    refused(tmp_path / "x.npz", "holds x, y, expected images, labels and")
+    (tmp_path / "y.npz").write_text("hello")
+    refused(tmp_path / "y.npz", r"y\.npz is no readable \.npz file")
+    objects = np.array([None] * 12, dtype=object)
+    np.savez(tmp_path / "z.npz", images=IMAGES, labels=objects)
+    refused(tmp_path / "z.npz", r"z\.npz is no readable \.npz file")
