@@ -8,6 +8,7 @@ that takes the final name when it is complete: a half-built store is never found
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -173,6 +174,8 @@ def build_store(path: str | Path, classes: Iterable[ClassImages], meta: StoreMet
             return ClassStore.open(path)
         except (FileNotFoundError, ValueError):
             shutil.rmtree(path, ignore_errors=True)
+        for left_behind in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+            shutil.rmtree(left_behind, ignore_errors=True)  # by a process that was killed
         scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
         try:
             _write(scratch, classes, meta)
