@@ -24,7 +24,7 @@ INTERRUPTED = 130  # exit code after Ctrl-C, as shells count it
 def main(arguments: Sequence[str] | None = None) -> None:
     """Console script; exits with 0, 1 (a check failed), 2 (a mistake) or 130 (Ctrl-C)."""
     warnings.showwarning = _one_line
-    args = _parser().parse_args(arguments)
+    args = make_parser().parse_args(arguments)
     try:
         code = args.run(args)
     except KeyboardInterrupt:
@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     raise SystemExit(code)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; ``run`` of what it returns is the command's function."""
     parser = argparse.ArgumentParser("metanas-data", description="Data sets.", epilog=EPILOG)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, module_name in COMMANDS.items():

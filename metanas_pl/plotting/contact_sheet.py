@@ -58,6 +58,7 @@ def draw_contact_sheet(
     layout = _Layout(side, left + 2 * GAP, widths[0], widths[1], len(names))
     width = max(layout.width, MARGIN + _text_width(title, 1.2) + MARGIN)
     figure, axes = canvas((0, width / DPI), (0, layout.height / DPI))
+    figure.set_dpi(DPI)
     axes.invert_yaxis()  # pixels are counted from above
     extent = (0, layout.width / DPI, layout.height / DPI, 0)
     sheet = _paint(layout, support, query, ink_is_one)
