@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +67,7 @@ class CachedStore:
 
 def stores_in(cache_dir: Path) -> list[CachedStore]:
     """The stores of a cache folder, by key. Other folders, such as downloads, are none."""
-    folders = sorted(path.parent for path in cache_dir.glob("[!.]*/store.json"))
+    folders = sorted(path.parent for path in cache_dir.absolute().glob("[!.]*/store.json"))
     return [_open(folder) for folder in folders if (folder / "images.npy").is_file()]
 
 
@@ -86,8 +85,10 @@ def size_on_disk(folder: Path) -> int:
 
 def remove_store(cached: CachedStore) -> None:
     """Delete a store. It first loses its name, so that no half of it is ever found."""
-    parent = cached.path.parent
-    with FileLock(parent / f".{cached.key}.lock"):
-        scratch = tempfile.mkdtemp(prefix=f".{cached.key}.", suffix=".tmp", dir=parent)
+    with FileLock(cached.path.with_name(f".{cached.key}.lock")):
+        scratch = cached.path.with_name(
+            f".{cached.key}.tmp"
+        )  # as of a build: the next clears it up
+        shutil.rmtree(scratch, ignore_errors=True)
         os.replace(cached.path, scratch)
         shutil.rmtree(scratch)

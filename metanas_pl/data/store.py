@@ -8,12 +8,10 @@ that takes the final name when it is complete: a half-built store is never found
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -157,7 +155,7 @@ def build_store(path: str | Path, classes: Iterable[ClassImages], meta: StoreMet
 
     ``classes`` may be a generator: it is consumed class by class, and not at all if the store
     exists. A second process that asks for the same store waits for the first one and opens its
-    work. If anything fails, nothing stays behind.
+    work. If anything fails, nothing stays behind; after a kill, the next build clears up.
 
     Args:
         path: folder of the store; its parent is created.
@@ -174,9 +172,9 @@ def build_store(path: str | Path, classes: Iterable[ClassImages], meta: StoreMet
             return ClassStore.open(path)
         except (FileNotFoundError, ValueError):
             shutil.rmtree(path, ignore_errors=True)
-        for left_behind in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-            shutil.rmtree(left_behind, ignore_errors=True)  # by a process that was killed
-        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        scratch = path.with_name(f".{path.name}.tmp")
+        shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
+        scratch.mkdir()
         try:
             _write(scratch, classes, meta)
             os.replace(scratch, path)

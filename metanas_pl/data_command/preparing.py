@@ -73,7 +73,7 @@ def _override(setting: str) -> str:
     key, equals, value = setting.removeprefix("data.").partition("=")
     if not equals:
         raise ValueError(f"{setting}: expected KEY=VALUE, such as root={setting}")
-    if key not in KEYS:
+    if key.partition(".")[0] not in KEYS:
         raise ValueError(f"there is no key {key}{did_you_mean(key, KEYS)}")
     return f"data.{key}={value}"
 

@@ -56,15 +56,18 @@ def draw_episode(dataset: EpisodeDataset, index: int) -> Figure:
     from metanas_pl.plotting import draw_contact_sheet
 
     classes, support, query = episode_pictures(dataset, index)
-    name, q = dataset.store.meta.name, dataset.n_queries
-    task = (
-        f"{dataset.n_ways}-way {dataset.n_shots}-shot, {q} quer{'y' if q == 1 else 'ies'} a class"
-    )
+    shots, queries = (_how_many([len(images) for images in block]) for block in (support, query))
+    where = f"{dataset.store.meta.name}, {dataset.split} split, episode {index}"
     return draw_contact_sheet(
         support,
         query,
         [info.name for info in classes],
-        f"{name}, {dataset.split} split, episode {index}: {task}",
+        f"{where}: {len(classes)}-way {shots}-shot, queries a class: {queries}",
         [info.group for info in classes],
         dataset.store.meta.ink_is_one,
     )
+
+
+def _how_many(counts: list[int]) -> str:
+    least, most = min(counts), max(counts)
+    return f"{least}" if least == most else f"{least} to {most}"

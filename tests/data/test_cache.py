@@ -43,10 +43,10 @@ def test_only_stores_are_stores(tmp_path: Path) -> None:
         build_store(tmp_path / key, toy_classes(), META)
     (tmp_path / "downloads").mkdir()
     (tmp_path / "downloads" / "images.npy").touch()
-    for name in (".omniglot-c.x.tmp", "notes"):  # a build in progress, a stranger
+    for name in (".omniglot-c.tmp", "notes"):  # a build in progress, a stranger
         (tmp_path / name).mkdir()
         (tmp_path / name / "store.json").write_text("{}")
-    (tmp_path / ".omniglot-c.x.tmp" / "images.npy").touch()
+    (tmp_path / ".omniglot-c.tmp" / "images.npy").touch()
     found = stores_in(tmp_path)
     assert [cached.key for cached in found] == ["omniglot-a", "omniglot-b"]
     assert all(cached.store and cached.problem == "" for cached in found)
@@ -79,3 +79,9 @@ def test_removing_frees_the_space_and_leaves_the_rest(tmp_path: Path) -> None:
     remove_store(cached)
     assert [c.key for c in stores_in(tmp_path)] == ["toy-2"]
     assert size_on_disk(tmp_path) == other.n_bytes
+
+
+def test_a_cache_may_be_named_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = build_store("here/toy", toy_classes(), META)
+    assert [cached.path for cached in stores_in(Path("here"))] == [store.path]

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from metanas_pl.assembly import make_datamodule
+from metanas_pl.cli import to_config
+from metanas_pl.data import datamodule
 from metanas_pl.data.cache import default_cache_dir, stores_in
-from metanas_pl.data.datamodule import EpisodeDataModule
+from metanas_pl.data.sources import DataRequest
 from metanas_pl.data_command.preparing import data_config, data_request
 from tests.data_command.conftest import Command
 from tests.runs import compose, execute, make_images, start
@@ -33,12 +36,16 @@ def test_a_folder_and_a_second_time(command: Command, cache: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["glyphs", "omniglot", "folder"])
-def test_it_asks_for_what_training_asks_for(name: str, tmp_path: Path) -> None:
+def test_it_asks_for_what_training_asks_for(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = [f"root={tmp_path}", "image_size=20"]
-    trained = compose([f"data={name}", *(f"data.{setting}" for setting in settings)]).data
-    module = EpisodeDataModule(**{k: v for k, v in trained.items() if k != "augment"})
-    assert data_request(data_config(name, settings)) == module.request
-    assert module.request.cache_dir == default_cache_dir()
+    config = compose([f"data={name}", "run_dir=.", *(f"data.{setting}" for setting in settings)])
+    asked: list[tuple[str, DataRequest]] = []
+    monkeypatch.setattr(datamodule, "prepare_source", lambda *pair: asked.append(pair))
+    make_datamodule(to_config(config)).prepare_data()
+    assert asked == [(name, data_request(data_config(name, settings)))]
+    assert asked[0][1].cache_dir == default_cache_dir()
 
 
 @pytest.mark.parametrize(
