@@ -1,18 +1,20 @@
 """What is in a store: identical images, blank ones, small classes, statistics.
 
-Images are read class by class or one by one, so a store need not fit into memory.
+Images are read in batches of one class, so neither a store nor a class need fit into memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from metanas_pl.data.store import SPLITS, ClassInfo, ClassStore
+
+BATCH = 256
 
 
 class Place(NamedTuple):
@@ -39,16 +41,21 @@ def all_classes(store: ClassStore) -> list[ClassInfo]:
     return [info for split in SPLITS for info in store.classes(split)]
 
 
-def class_images(store: ClassStore, info: ClassInfo) -> np.ndarray:
-    """The images of one class, ``(n, C, H, W)`` uint8: a view of the memory map."""
-    return store.images[info.offset : info.offset + info.count]
+def batches(
+    store: ClassStore, classes: Iterable[ClassInfo]
+) -> Iterator[tuple[ClassInfo, int, np.ndarray]]:
+    """Class, number of the first image, and up to ``BATCH`` images ``(n, C, H, W)`` uint8."""
+    for info in classes:
+        images = store.images[info.offset : info.offset + info.count]
+        for start in range(0, info.count, BATCH):
+            yield info, start, images[start : start + BATCH]
 
 
 def identical_images(store: ClassStore) -> list[list[Place]]:
     """Sets of two or more images whose pixels are all equal, found by a hash of 128 bits."""
     places: dict[bytes, list[Place]] = defaultdict(list)
-    for info in all_classes(store):
-        for number, image in enumerate(class_images(store, info)):
+    for info, start, images in batches(store, all_classes(store)):
+        for number, image in enumerate(images, start):
             digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
             places[digest].append(Place(info, number))
     return [same for same in places.values() if len(same) > 1]
@@ -56,10 +63,9 @@ def identical_images(store: ClassStore) -> list[list[Place]]:
 
 def blank_images(store: ClassStore) -> Iterator[Place]:
     """Images of a single colour."""
-    for info in all_classes(store):
-        images = class_images(store, info)
+    for info, start, images in batches(store, all_classes(store)):
         blank = (images == images[:, :, :1, :1]).all((1, 2, 3))
-        yield from (Place(info, int(number)) for number in np.flatnonzero(blank))
+        yield from (Place(info, start + int(number)) for number in np.flatnonzero(blank))
 
 
 def classes_in_two_splits(store: ClassStore) -> list[str]:
@@ -95,8 +101,8 @@ def split_statistics(store: ClassStore, split: str) -> SplitStatistics | None:
         return None
     counts = [info.count for info in classes]
     histogram = np.zeros((store.image_shape[0], 256), dtype=np.int64)
-    for info in classes:
-        for channel, pixels in enumerate(np.moveaxis(class_images(store, info), 1, 0)):
+    for _, _, images in batches(store, classes):
+        for channel, pixels in enumerate(np.moveaxis(images, 1, 0)):
             histogram[channel] += np.bincount(pixels.ravel(), minlength=256)
     shares = histogram / histogram.sum(1, keepdims=True)
     values = np.arange(256) / 255

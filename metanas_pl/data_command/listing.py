@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     if stores:
         _print_stores(console, stores)
     downloads = size_on_disk(cache_dir / "downloads")
-    kept = f" (downloads: {size(downloads)})" if downloads else ""
+    kept = f" (downloads: {size(downloads)}, of no use once prepared)" if downloads else ""
     console.print(f"cache: {cache_dir}{kept}", soft_wrap=True, markup=False, highlight=False)
     return 0
 

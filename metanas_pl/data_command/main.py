@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = args.run(args)
     except KeyboardInterrupt:
-        print("\ninterrupted: nothing half-built is left behind", file=sys.stderr)
+        print("\ninterrupted: no half-built store is left behind", file=sys.stderr)
         code = INTERRUPTED
     except (ValueError, RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from metanas_pl.data import inspection
 from metanas_pl.data.inspection import (
     Place,
     blank_images,
-    class_images,
     classes_in_two_splits,
     group_sizes,
     identical_images,
@@ -20,6 +20,11 @@ from metanas_pl.data.inspection import (
 from metanas_pl.data.store import SPLITS, ClassImages, ClassStore, StoreMeta, build_store
 
 COLOUR = StoreMeta("noise", "made up", "none")
+
+
+@pytest.fixture(autouse=True)
+def _several_batches_a_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "BATCH", 3)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +44,7 @@ def every_image(store: ClassStore) -> dict[Place, np.ndarray]:
         Place(info, number): image
         for split in SPLITS
         for info in store.classes(split)
-        for number, image in enumerate(class_images(store, info))
+        for number, image in enumerate(store.images[info.offset : info.offset + info.count])
     }
 
 
@@ -74,7 +79,8 @@ def test_a_place_reads_well(store: ClassStore) -> None:
 @pytest.mark.parametrize("split", SPLITS)
 def test_statistics_are_those_of_numpy(store: ClassStore, split: str) -> None:
     classes = store.classes(split)
-    pixels = np.concatenate([class_images(store, info) for info in classes]) / 255
+    rows = [row for i in classes for row in range(i.offset, i.offset + i.count)]
+    pixels = store.images[rows] / 255
     counts = [info.count for info in classes]
     found = split_statistics(store, split)
     assert found is not None

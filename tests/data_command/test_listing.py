@@ -38,7 +38,7 @@ def test_several_stores_of_one_source(
     assert line(out, "omniglot-lake-0-4x4x1").startswith("omniglot-lake-0-4x4x1 6/5/5 128 4.1 kB")
     assert line(out, "omniglot-lake-0-4x4x1").endswith(" not yet")
     assert line(out, "folder-pets-0-4x4x1").endswith(" damaged")
-    assert "(downloads: 2.5 kB)" in line(out, "cache:")
+    assert "(downloads: 2.5 kB, of no use once prepared)" in line(out, "cache:")
 
 
 def test_a_verified_store(command: Command, cache: Path) -> None:

@@ -15,6 +15,7 @@ from metanas_pl.data import datamodule
 from metanas_pl.data.cache import default_cache_dir, stores_in
 from metanas_pl.data.sources import DataRequest
 from metanas_pl.data_command.preparing import data_config, data_request
+from tests.data.test_sources import write_images
 from tests.data_command.conftest import Command
 from tests.runs import compose, execute, make_images, start
 
@@ -68,6 +69,16 @@ def test_mistakes_end_in_one_line(words: list[str], told: str, command: Command)
     assert error.startswith("error: ") and told in error
 
 
+def test_a_warning_is_one_line(cache: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "few", ["images_background/a/1", "images_background/b/1"])
+    for file in (tmp_path / "few").rglob("*.bmp"):
+        file.unlink()
+    done = execute(PROGRAM, ["prepare", "omniglot", f"root={tmp_path / 'few'}"], tmp_path)
+    assert done.returncode == 0
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("warning: Omniglot in ") and last.endswith("found 2 characters")
+
+
 def wait_for(file: Path, process: Any) -> None:
     while not file.exists():
         assert process.poll() is None, process.communicate()
@@ -99,7 +110,7 @@ def test_ctrl_c_leaves_nothing(cache: Path, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and out == ""
-    assert err.split("\n") == ["", "interrupted: nothing half-built is left behind", ""]
+    assert err.split("\n") == ["", "interrupted: no half-built store is left behind", ""]
     assert [path.name for path in cache.iterdir()] == [".slow.lock"]
 
 
