@@ -39,13 +39,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_sources(console: Console, prepared: Sequence[str]) -> None:
-    columns = ("data set", "holds", "classes", "download", "licence", "stores")
+    columns = ("data set", "holds", "licence", "download", "stores")
     table = make_table(*columns, numbers=("download", "stores"))
     for name in SOURCES:
         info = source_info(name)
         there = str(prepared.count(name) or "not yet")
-        download, n_classes = size(info.download_bytes), counts(info.n_classes)
-        table.add_row(name, info.summary, n_classes, download, info.licence, there)
+        table.add_row(name, info.summary, info.licence, size(info.download_bytes), there)
     console.print(table)
 
 

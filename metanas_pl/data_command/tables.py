@@ -43,12 +43,12 @@ def shape(store: ClassStore) -> str:
 
 
 def counts(n_classes: dict[str, int]) -> str:
-    """Classes of each split.
+    """Classes of each split, for training, validation and test.
 
     >>> counts({"train": 1028, "val": 172, "test": 423})
     '1028/172/423'
     """
-    return "/".join(f"{n_classes[split]}" for split in SPLITS) if n_classes else "-"
+    return "/".join(f"{n_classes[split]}" for split in SPLITS)
 
 
 def classes_of(store: ClassStore) -> dict[str, int]:
