@@ -57,7 +57,7 @@ def test_it_asks_for_what_training_asks_for(
         (["omniglot", "/data"], "/data: expected KEY=VALUE, such as root=/data"),
         (["omniglot", "image_size=big"], "'big'"),
         (["omniglot", "channels=2"], "data.channels=2 makes no sense: must be 1 or 3"),
-        (["omniglot", "root=/nowhere"], "data.root=/nowhere "),
+        (["omniglot", "root=/nowhere"], "/nowhere is neither"),
         (["folder"], "data.root=None must be an existing folder"),
         (["no.such.source"], "data.source='no.such.source' is unknown"),
     ],
