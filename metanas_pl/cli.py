@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra import compose, initialize_config_dir
@@ -110,7 +110,7 @@ def main(run: Callable[[DictConfig], Any]) -> None:
     register_schemas()
     flags = {a for a in sys.argv[1:] if a.startswith("-")}
     if flags <= HELP:
-        _explain_mistakes([a for a in sys.argv[1:] if a not in flags])
+        compose_checked([a for a in sys.argv[1:] if a not in flags])
     if flags & HELP:
         Plugins.instance().register(OutsideConfigs)
 
@@ -148,18 +148,18 @@ def _is_mistake(error: Exception) -> bool:
     return isinstance(error, ValueError | OmegaConfBaseException | MisconfigurationException)
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """Print what is wrong and exit with code 2."""
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(2)
 
 
-def _explain_mistakes(overrides: list[str]) -> None:
-    """Compose once before Hydra does, to answer a mistake in one or two lines."""
+def compose_checked(overrides: list[str]) -> DictConfig:
+    """The configuration of these overrides; a mistake is answered in one or two lines."""
     with initialize_config_dir(CONFIG_DIR, version_base="1.3"), warnings.catch_warnings():
         warnings.filterwarnings("error", UNAVAILABLE)
         try:
-            compose("config", overrides=overrides)
+            return compose("config", overrides=overrides)
         except UserWarning as warning:
             missing = re.sub(UNAVAILABLE, r"\1", str(warning))
             fail(f"{SEARCH_PATH}[…]: there is no {missing} (in a package it needs an __init__.py)")

@@ -56,7 +56,7 @@ def test_the_middle_does_not_know_the_entry_points(module: str) -> None:
     files = [*ROOT.glob(f"{module}.py"), *ROOT.glob(f"{module}/*.py")]
     names = {name for path in files for name in imports(path)}
     assert names
-    upper = ("train", "evaluate", "assembly", "cli", "report", "callbacks")
+    upper = ("train", "evaluate", "assembly", "cli", "report", "callbacks", "data_command")
     assert not names & {f"metanas_pl.{name}" for name in upper}
 
 

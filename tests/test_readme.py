@@ -11,6 +11,8 @@ from typing import Any
 import torch
 
 from metanas_pl import train
+from metanas_pl.data_command.main import COMMANDS, make_parser
+from metanas_pl.data_command.preparing import data_config
 from tests.runs import compose, make_images, tiny
 
 README = Path(__file__).parent.parent / "README.md"
@@ -29,6 +31,16 @@ def test_python_example(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     exec(compile(code, "README.md", "exec"), namespace)
     assert "normal: (" in capsys.readouterr().out
     assert namespace["trainer"].global_step == 1
+
+
+def test_data_commands_are_understood() -> None:
+    lines = re.findall(
+        r"^    metanas-data (.*?)(?:  +#.*)?$", README.read_text(encoding="utf-8"), re.M
+    )
+    assert {line.split()[0] for line in lines} == set(COMMANDS)
+    for line in lines:
+        args = make_parser().parse_args(shlex.split(line))
+        assert not hasattr(args, "settings") or data_config(args.name, args.settings)
 
 
 def test_own_nas_method() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -11,19 +10,11 @@ from typing import Any
 import pytorch_lightning as pl
 
 from metanas_pl.data.augment import LIMITS, augment
+from metanas_pl.data.cache import default_cache_dir
 from metanas_pl.data.episodes import EpisodeDataset
 from metanas_pl.data.loader import EpisodeLoader
 from metanas_pl.data.sources import DataRequest, prepare_source
 from metanas_pl.data.store import SPLITS, ClassStore
-
-
-def default_cache_dir() -> Path:
-    """``$METANAS_DATA``, or the user's cache folder."""
-    if folder := os.environ.get("METANAS_DATA"):
-        return Path(folder)
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("metanas_pl"))
 
 
 class EpisodeDataModule(pl.LightningDataModule):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from metanas_pl.data.store import SPLITS, ClassStore
+from metanas_pl.data.store import SPLITS, ClassInfo, ClassStore
 
 
 class Episode(NamedTuple):
@@ -123,12 +123,9 @@ class EpisodeDataset(Dataset[Episode]):
         return self.n_episodes
 
     def __getitem__(self, key: int | tuple[int, int]) -> Episode:
-        epoch, i = key if isinstance(key, tuple) else (self.epoch, key)
-        if not 0 <= i < self.n_episodes:
-            raise IndexError(f"episode {i} is outside 0..{self.n_episodes - 1}")
-        epoch = epoch if self.split == "train" else 0
+        epoch, i = self._located(key)
         rng = self._generator(epoch, i)
-        classes = rng.choice(len(self._counts) * self.turns, self.n_ways, replace=False)
+        classes = self._choose(rng)
         images = np.stack([self._draw(rng, int(k)) for k in classes], axis=1)
         shape = images.shape[2:]
         labels = np.arange(self.n_ways)
@@ -141,6 +138,23 @@ class EpisodeDataset(Dataset[Episode]):
             torch.from_numpy(np.tile(labels, self.n_queries)[order]),
             torch.tensor(epoch * self.n_episodes + i),
         )
+
+    def episode_classes(self, key: int | tuple[int, int]) -> list[ClassInfo]:
+        """The classes that labels ``0 .. N-1`` of episode ``key`` stand for, turned or not."""
+        numbers = self._choose(self._generator(*self._located(key)))
+        classes = self.store.classes(self.split)
+        return [classes[number // self.turns] for number in numbers]
+
+    def _located(self, key: int | tuple[int, int]) -> tuple[int, int]:
+        """Epoch and number of an episode."""
+        epoch, i = key if isinstance(key, tuple) else (self.epoch, key)
+        if not 0 <= i < self.n_episodes:
+            raise IndexError(f"episode {i} is outside 0..{self.n_episodes - 1}")
+        return (epoch if self.split == "train" else 0), i
+
+    def _choose(self, rng: np.random.Generator) -> np.ndarray:
+        """The numbers of the classes of an episode, in the order of its labels."""
+        return rng.choice(len(self._counts) * self.turns, self.n_ways, replace=False)
 
     def _generator(self, epoch: int, i: int) -> np.random.Generator:
         key = [self.seed, SPLITS.index(self.split), epoch, i]

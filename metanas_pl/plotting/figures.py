@@ -21,6 +21,7 @@ _FAMILIES = {
 }
 _OTHER = "#9d174d"
 LIGHT, DARK = "#94a3b8", "#0f172a"
+DPI = 200  # of PNG files
 LABEL: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8.5}
 
 
@@ -54,4 +55,4 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"Date": None} if path.suffix == ".svg" else None
     with matplotlib.rc_context({"svg.hashsalt": "metanas"}):
-        figure.savefig(path, dpi=200, metadata=metadata)
+        figure.savefig(path, dpi=DPI, metadata=metadata)

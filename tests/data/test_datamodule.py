@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from metanas_pl.data import EpisodeDataModule
-from metanas_pl.data.datamodule import default_cache_dir
 
 SOURCE = "tests.data.test_sources.own_source"
 
@@ -85,15 +84,6 @@ def test_mistakes_are_named(tmp_path: Path, changes: dict[str, int], message: st
 def test_data_before_setup_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="setup"):
         EpisodeDataModule(SOURCE, cache_dir=str(tmp_path)).train_dataloader()
-
-
-def test_the_cache_is_where_the_environment_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("METANAS_DATA", str(tmp_path))
-    assert default_cache_dir() == tmp_path
-    monkeypatch.delenv("METANAS_DATA")
-    assert default_cache_dir().name == "metanas_pl"
 
 
 def test_importing_the_room_is_lean() -> None:

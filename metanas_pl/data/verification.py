@@ -1,0 +1,145 @@
+"""Is a store what it should be, and may its test be trusted? Checks, and a record of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from metanas_pl.data.inspection import (
+    Place,
+    all_classes,
+    blank_images,
+    classes_in_two_splits,
+    identical_images,
+    label,
+)
+from metanas_pl.data.sources import SourceInfo
+from metanas_pl.data.store import SPLITS, ClassStore
+
+RECORD = "verified.json"
+FEW_IMAGES = 5
+"""A class with fewer images is worth a word: 1 shot leaves 3 queries at most."""
+
+
+class Check(NamedTuple):
+    """One question about a store, and the answer.
+
+    Attributes:
+        verdict: ``passed``, ``noticed`` (worth knowing, no error) or ``failed``.
+        text: the answer in one line.
+        places: where, if it is about certain images or classes.
+    """
+
+    verdict: str
+    text: str
+    places: tuple[str, ...] = ()
+
+
+def verify_store(store: ClassStore, info: SourceInfo | None = None) -> list[Check]:
+    """All checks of a store; every image is read.
+
+    Args:
+        store: what to check.
+        info: what its source promises; None leaves the number of classes unchecked.
+
+    Returns:
+        one :class:`Check` each for checksum, number of classes, classes in two splits, images in
+        two splits, repeated images within a split, blank images, and classes of few images.
+    """
+    return [
+        _checksum(store),
+        _counts(store, info),
+        _classes_apart(store),
+        *_repeated(store),
+        _blank(store),
+        _few(store),
+    ]
+
+
+def record(store: ClassStore, passed: bool) -> None:
+    """Keep in the store's folder that it passed, or forget it."""
+    file = store.path / RECORD
+    if passed:
+        file.write_text(json.dumps(_state(store)), encoding="utf-8")
+    else:
+        file.unlink(missing_ok=True)
+
+
+def is_verified(store: ClassStore) -> bool:
+    """The store has passed all checks and has not been written to since."""
+    file = store.path / RECORD
+    return file.is_file() and json.loads(file.read_text(encoding="utf-8")) == _state(store)
+
+
+def _state(store: ClassStore) -> dict[str, Any]:
+    status = (store.path / "images.npy").stat()
+    return {"checksum": store.checksum, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _checksum(store: ClassStore) -> Check:
+    try:
+        store.verify()
+    except ValueError as error:
+        return Check("failed", str(error))
+    return Check("passed", f"the images have the checksum {store.checksum[:16]}…")
+
+
+def _counts(store: ClassStore, info: SourceInfo | None) -> Check:
+    found = {split: store.n_classes(split) for split in SPLITS}
+    text = f"{_slashed(found)} classes (train/val/test)"
+    if not (info and info.n_classes):
+        return Check("passed", f"{text}; how many there should be is not known")
+    if found == info.n_classes:
+        return Check("passed", f"{text}, as it should be")
+    expected = _slashed(info.n_classes)
+    if sum(found.values()) == sum(info.n_classes.values()):
+        return Check("passed", f"{text}: all of them, in another split than {expected}")
+    return Check("failed", f"{text}, expected {expected}: part of the data set is missing")
+
+
+def _slashed(n_classes: dict[str, int]) -> str:
+    return "/".join(str(n_classes[split]) for split in SPLITS)
+
+
+def _classes_apart(store: ClassStore) -> Check:
+    twice = tuple(classes_in_two_splits(store))
+    if twice:
+        return Check("failed", f"classes in two splits: {len(twice)}", twice)
+    return Check("passed", "no class is in two splits")
+
+
+def _repeated(store: ClassStore) -> tuple[Check, Check]:
+    across: list[str] = []
+    within: list[str] = []
+    for same in identical_images(store):
+        in_one_split = len({place.info.split for place in same}) == 1
+        (within if in_one_split else across).append(_equation(same))
+    first = Check("passed", "no image is in two splits")
+    if across:
+        first = Check("failed", f"images in two splits: {len(across)}", tuple(across))
+    second = Check("passed", "no image is repeated within a split")
+    if within:
+        second = Check("noticed", f"images repeated within a split: {len(within)}", tuple(within))
+    return first, second
+
+
+def _equation(same: list[Place]) -> str:
+    return " = ".join(map(str, same))
+
+
+def _blank(store: ClassStore) -> Check:
+    blank = tuple(map(str, blank_images(store)))
+    if blank:
+        return Check("noticed", f"blank images: {len(blank)}", blank)
+    return Check("passed", "no image is blank")
+
+
+def _few(store: ClassStore) -> Check:
+    classes = all_classes(store)
+    few = tuple(
+        f"{info.split} {label(info)}: {info.count}" for info in classes if info.count < FEW_IMAGES
+    )
+    if few:
+        return Check("noticed", f"classes of fewer than {FEW_IMAGES} images: {len(few)}", few)
+    smallest = min(info.count for info in classes)
+    return Check("passed", f"every class has {smallest} images or more")

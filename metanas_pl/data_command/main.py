@@ -1,0 +1,58 @@
+"""The console script ``metanas-data``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+
+# name of the command -> module in this package
+COMMANDS = {
+    "list": "listing",
+    "prepare": "preparing",
+    "verify": "verifying",
+    "show": "showing",
+    "stats": "statistics",
+    "remove": "removing",
+}
+EPILOG = "Stores are kept in $METANAS_DATA, or in your cache folder if that is not set."
+INTERRUPTED = 130  # exit code after Ctrl-C, as shells count it
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Console script; exits with 0, 1 (a check failed), 2 (a mistake) or 130 (Ctrl-C)."""
+    warnings.showwarning = _one_line
+    args = make_parser().parse_args(arguments)
+    try:
+        code = args.run(args)
+    except KeyboardInterrupt:
+        print("\ninterrupted: no half-built store is left behind", file=sys.stderr)
+        code = INTERRUPTED
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    raise SystemExit(code)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; ``run`` of what it returns is the command's function."""
+    parser = argparse.ArgumentParser("metanas-data", description="Data sets.", epilog=EPILOG)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, module_name in COMMANDS.items():
+        module = importlib.import_module(f"metanas_pl.data_command.{module_name}")
+        command = commands.add_parser(
+            name, help=module.HELP, description=module.HELP, epilog=EPILOG
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def _one_line(message: Warning | str, *args: object, **options: object) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""``prepare``: what metanas-train would build, once, whatever happens in between."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metanas_pl.assembly import make_datamodule
+from metanas_pl.cli import to_config
+from metanas_pl.data import datamodule
+from metanas_pl.data.cache import default_cache_dir, stores_in
+from metanas_pl.data.sources import DataRequest
+from metanas_pl.data_command.preparing import data_config, data_request
+from tests.data.test_sources import write_images
+from tests.data_command.conftest import Command
+from tests.runs import compose, execute, make_images, start
+
+PROGRAM = "data_command.main"
+SLOW = "tests.data_command.slow_source.prepare"
+
+
+def test_a_folder_and_a_second_time(command: Command, cache: Path, tmp_path: Path) -> None:
+    images = make_images(tmp_path / "images")
+    answer = command("prepare", "folder", f"root={images}", "image_size=12")
+    assert answer.code == 0 and "prepared in" in answer.out
+    (cached,) = stores_in(cache)
+    assert cached.store is not None
+    for told in ("4/4/4 (train/val/test)", "72 of 12x12 colour", cached.store.checksum, cached.key):
+        assert told in answer.out
+    again = command("prepare", "folder", f"data.root={images}", "data.image_size=12")
+    assert again.code == 0 and "is there already" in again.out
+    assert len(stores_in(cache)) == 1
+
+
+@pytest.mark.parametrize("name", ["glyphs", "omniglot", "folder"])
+def test_it_asks_for_what_training_asks_for(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [f"root={tmp_path}", "image_size=20"]
+    config = compose([f"data={name}", "run_dir=.", *(f"data.{setting}" for setting in settings)])
+    asked: list[tuple[str, DataRequest]] = []
+    monkeypatch.setattr(datamodule, "prepare_source", lambda *pair: asked.append(pair))
+    make_datamodule(to_config(config)).prepare_data()
+    assert asked == [(name, data_request(data_config(name, settings)))]
+    assert asked[0][1].cache_dir == default_cache_dir()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["omniglt"], "there is no data set omniglt; did you mean omniglot? (known: "),
+        (["omniglot", "rooot=x"], "no key rooot; did you mean root?"),
+        (["omniglot", "/data"], "/data: expected KEY=VALUE, such as root=/data"),
+        (["omniglot", "image_size=big"], "'big'"),
+        (["omniglot", "channels=2"], "data.channels=2 makes no sense: must be 1 or 3"),
+        (["omniglot", "root=/nowhere"], "/nowhere is neither"),
+        (["folder"], "data.root=None must be an existing folder"),
+        (["no.such.source"], "data.source='no.such.source' is unknown"),
+    ],
+)
+def test_mistakes_end_in_one_line(words: list[str], told: str, command: Command) -> None:
+    answer = command("prepare", *words)
+    assert answer.code == 2 and answer.out == ""
+    error = answer.err.splitlines()[-1]
+    assert error.startswith("error: ") and told in error
+
+
+def test_a_warning_is_one_line(cache: Path, tmp_path: Path) -> None:
+    write_images(tmp_path / "few", ["images_background/a/1", "images_background/b/1"])
+    for file in (tmp_path / "few").rglob("*.bmp"):
+        file.unlink()
+    done = execute(PROGRAM, ["prepare", "omniglot", f"root={tmp_path / 'few'}"], tmp_path)
+    assert done.returncode == 0
+    (warning,) = [row for row in done.stderr.splitlines() if "warn" in row.lower()]
+    assert warning.startswith("warning: Omniglot in ") and "not the whole data set" in warning
+
+
+def wait_for(file: Path, process: Any) -> None:
+    while not file.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def scratch(cache: Path) -> list[Path]:
+    return list(cache.glob(".*.tmp"))
+
+
+def test_kill_and_run_again(cache: Path, tmp_path: Path) -> None:
+    process = start(PROGRAM, ["prepare", SLOW, f"root={tmp_path}"], tmp_path)
+    wait_for(tmp_path / "log", process)
+    process.kill()
+    process.communicate()
+    assert len(scratch(cache)) == 1 and stores_in(cache) == []
+    (tmp_path / "go").touch()
+    done = execute(PROGRAM, ["prepare", SLOW, f"root={tmp_path}"], tmp_path)
+    assert done.returncode == 0 and "prepared in" in done.stdout, done.stderr
+    assert scratch(cache) == []
+    (cached,) = stores_in(cache)
+    assert cached.store is not None
+    cached.store.verify()
+
+
+def test_ctrl_c_leaves_nothing(cache: Path, tmp_path: Path) -> None:
+    process = start(PROGRAM, ["prepare", SLOW, f"root={tmp_path}"], tmp_path)
+    wait_for(tmp_path / "log", process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and out == ""
+    assert err.split("\n") == ["", "interrupted: no half-built store is left behind", ""]
+    assert [path.name for path in cache.iterdir()] == [".slow.lock"]
+
+
+def test_two_at_a_time_build_once(cache: Path, tmp_path: Path) -> None:
+    words = ["prepare", SLOW, f"root={tmp_path}"]
+    processes = [start(PROGRAM, words, tmp_path) for _ in range(2)]
+    wait_for(tmp_path / "log", processes[0])
+    (tmp_path / "go").touch()
+    answers = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], answers
+    assert (tmp_path / "log").read_text() == "half\n"
+    assert all("6/5/5" in out for out, _ in answers)
