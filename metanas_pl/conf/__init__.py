@@ -38,11 +38,15 @@ __all__ = [
 
 @dataclass
 class EvaluationConfig:
-    """What adapts at test time and for how long; None takes the values of ``meta.inner``."""
+    """What adapts at test time and for how long; None takes the values of ``meta.inner``.
+
+    ``other_data``: the stores need not be those of the training.
+    """
 
     adapt: str = "both"
     steps: int | None = None
     arch_steps: int | None = None
+    other_data: bool = False
 
     def __post_init__(self) -> None:
         check_choice("evaluation.adapt", self.adapt, ("both", "weights", "alphas", "nothing"))
