@@ -1,8 +1,8 @@
 """Candidate operations (primitives) of cell-based search spaces, and batch norm on batch statistics.
 
 Every module takes ``(x, reference, factor)``. ``x`` is ``(B, C, H, W)``, or ``(B, T*C, H, W)`` with the
-channels of T tasks side by side. ``reference`` is None, or the number of leading rows of ``x`` whose
-statistics normalise the whole batch: with the support set as those rows, a query's prediction does not
+channels of T tasks side by side. ``reference`` says whose statistics normalise the whole batch (see
+:data:`~metanas_pl.spaces.layers.Reference`): with those of the support set, a query's prediction does not
 depend on the other queries, which is *inductive* evaluation. ``factor`` multiplies the output, ``()`` or
 ``(T,)``: the mixing weight, which costs nothing where a batch norm scales anyway.
 """
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metanas_pl.primitive_names import NONE
-from metanas_pl.spaces.layers import Conv, by_channel, join, pool, scaled
+from metanas_pl.spaces.layers import Conv, Reference, by_channel, by_row, join, pool, scaled
 
 
 class BatchStatNorm(nn.Module):
@@ -29,9 +29,9 @@ class BatchStatNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
 
     def forward(
-        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
-        """Normalise ``x (B, C, H, W)``, by its first ``reference`` rows if that is given."""
+        """Normalise ``x (B, C, H, W)`` by the statistics of all rows, or those of ``reference``."""
         weight: Tensor | None = self.weight
         bias: Tensor | None = self.bias
         if factor is not None:
@@ -40,14 +40,23 @@ class BatchStatNorm(nn.Module):
             bias = None if bias is None else bias * factor
         if reference is None:
             return F.batch_norm(x, None, None, weight, bias, training=True, eps=self.eps)
-        known = x[:reference]
-        mean = known.mean((0, 2, 3))
-        variance = (known - mean[:, None, None]).square().mean((0, 2, 3))  # var_mean is far slower
+        mean, variance = _moments(x, reference)
         # Not F.batch_norm: that has no derivative with respect to the statistics it is given.
         scale = torch.rsqrt(variance + self.eps)
         scale = scale if weight is None else scale * weight
         shift = -mean * scale if bias is None else bias - mean * scale
         return x * scale[:, None, None] + shift[:, None, None]
+
+
+def _moments(x: Tensor, reference: int | Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance ``(C,)`` of the first rows, or of weighted rows (var_mean is far slower)."""
+    if isinstance(reference, int):
+        known = x[:reference]
+        mean = known.mean((0, 2, 3))
+        return mean, (known - mean[:, None, None]).square().mean((0, 2, 3))
+    share = by_row(reference / reference.sum(0), x.shape[1]).to(x.dtype)
+    mean = (x.mean((2, 3)) * share).sum(0)
+    return mean, ((x - mean[:, None, None]).square().mean((2, 3)) * share).sum(0)
 
 
 class ConvNorm(nn.Module):
@@ -60,7 +69,7 @@ class ConvNorm(nn.Module):
         self.norm = BatchStatNorm(convs[-1].out_channels, affine)
 
     def forward(
-        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
         """``(B, C, H, W) -> (B, C_out, H', W')``."""
         x = F.relu(x) if self.relu else x
@@ -80,7 +89,7 @@ class FactorizedReduce(nn.Module):
         self.norm = BatchStatNorm(c_out, affine)
 
     def forward(
-        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
         """``(B, C, H, W) -> (B, C_out, ceil(H/2), ceil(W/2))``; an odd side has no odd grid to add."""
         x = F.relu(x)
@@ -98,7 +107,7 @@ class Pool(nn.Module):
         self.kind, self.stride = kind, stride
 
     def forward(
-        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
         """``(B, C, H, W) -> (B, C, ceil(H/stride), ceil(W/stride))``."""
         return scaled(pool(x, self.kind, self.stride), factor)
@@ -112,7 +121,7 @@ class PoolNorm(Pool):
         self.norm = BatchStatNorm(channels, affine)
 
     def forward(
-        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
         """``(B, C, H, W) -> (B, C, ceil(H/stride), ceil(W/stride))``."""
         return self.norm(super().forward(x), reference, factor)
@@ -126,7 +135,7 @@ class Zero(nn.Module):
         self.stride = stride
 
     def forward(
-        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
         """``(B, C, H, W) -> (B, C, ceil(H/stride), ceil(W/stride))``."""
         return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
@@ -136,7 +145,7 @@ class Identity(nn.Module):
     """``skip_connect`` at stride 1. Drop path leaves it alone."""
 
     def forward(
-        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
         """Return ``x``, times the factor."""
         return scaled(x, factor)
@@ -146,7 +155,7 @@ class Chain(nn.ModuleList):
     """Primitives one after the other."""
 
     def forward(
-        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
         """Apply each in turn; the factor is that of the last."""
         *layers, last = self
