@@ -19,6 +19,7 @@ from metanas_pl.allocator import keep_freed_memory
 from metanas_pl.conf import Config
 from metanas_pl.data import EpisodeDataModule
 from metanas_pl.module import MetaNASModule
+from metanas_pl.ranges import bounds
 
 # Lightning's warnings that are no news to a user of this tool.
 NOT_FOR_USERS = (
@@ -36,14 +37,14 @@ def make_datamodule(config: Config) -> EpisodeDataModule:
 
 def make_module(config: Config) -> MetaNASModule:
     """The LightningModule of a run, with the whole configuration of the data in its checkpoints."""
-    size = config.data.image_size
+    data = config.data
     return MetaNASModule(
         space=config.space,
         nas=config.nas,
         meta=config.meta,
         evaluation=config.evaluation,
-        image_shape=(config.data.channels, size, size),
-        n_ways=config.data.n_ways,
+        image_shape=(data.channels, data.image_size, data.image_size),
+        n_ways=bounds(data.n_train_ways or data.n_ways)[1],
         seed=config.seed,
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from metanas_pl import conf
 from metanas_pl.functional.heads import HEAD
+from metanas_pl.ranges import in_words
 
 HEADS = {
     "zero": "head starts empty",
@@ -23,10 +24,9 @@ def describe(config: conf.Config, module: Any) -> str:
     """The resolved experiment in a few readable lines."""
     data, meta = config.data, module.meta
     lines = {
-        "data": f"{data.source}, {data.n_ways}-way {data.n_shots}-shot, {data.n_queries} queries a "
-        f"class, {data.channels}x{data.image_size}x{data.image_size}",
-        "training": f"{_length(config)} x {data.meta_batch_size} tasks, "
-        f"{_number(data.n_train_shots or data.n_shots, 'shot')}, "
+        "data": f"{data.episodes_in_words()}, {data.n_queries} queries a class, "
+        f"{data.channels}x{data.image_size}x{data.image_size}",
+        "training": f"{_length(config)} x {data.meta_batch_size} tasks, {_training_sizes(data)}, "
         f"{data.n_train_queries or data.n_queries} queries a class{_augmentation(data.augment)}, "
         f"seed {config.seed}",
         "space": _space(module),
@@ -50,14 +50,27 @@ def _number(n: int, thing: str) -> str:
     return f"{n} {thing}{'s' if n != 1 else ''}"
 
 
+def _training_sizes(data: conf.DataConfig) -> str:
+    """Shots, and ways where they are not those of the test.
+
+    >>> _training_sizes(conf.DataConfig(n_shots=[1, 5])), _training_sizes(conf.DataConfig(n_train_ways=20))
+    ('1-5 shots', '20 ways, 1 shot')
+    """
+    ways = [f"{in_words(data.n_train_ways)} ways"] if data.n_train_ways else []
+    shots = data.n_train_shots or data.n_shots
+    return ", ".join([*ways, "1 shot" if shots == 1 else f"{in_words(shots)} shots"])
+
+
 def _augmentation(augment: conf.AugmentConfig) -> str:
     """What moves training images.
 
     >>> _augmentation(conf.AugmentConfig(shift=2.0, scale=0.1)), _augmentation(conf.AugmentConfig())
     (', shift up to 2, scale up to 0.1', '')
     """
-    limits = {k: v for k, v in vars(augment).items() if v}
-    return "".join(f", {name} up to {limit:g}" for name, limit in limits.items())
+    values = vars(augment).items()
+    limits = {k: v for k, v in values if v and not isinstance(v, str | bool)}
+    words = [f"{name} up to {limit:g}" for name, limit in limits.items()] + augment.flip * ["flip"]
+    return "".join(f", {word}" for word in words)
 
 
 def _length(config: conf.Config) -> str:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from metanas_pl import cli, conf
 
 TAKES = ("data", "evaluation", "trainer", "logger", "callbacks", "ckpt_path", "run_dir")
-OF_A_DATA_SET = ("source", "root", "options")  # what `data=<name>` changes here
+OF_A_DATA_SET = ("source", "root", "weights", "options")  # what `data=<name>` changes here
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
@@ -21,7 +21,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     Everything is as trained, but for what the command line overrides.
 
     Raises:
-        ValueError: no checkpoint is named, or it does not fit the overrides.
+        ValueError: no checkpoint is named, it does not fit the overrides, or the data is not that of
+            its training.
     """
     from metanas_pl.assembly import make_datamodule, make_trainer
     from metanas_pl.module import MetaNASModule
@@ -37,8 +38,12 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     module = MetaNASModule.load_from_checkpoint(
         config.ckpt_path, map_location="cpu", weights_only=True, evaluation=config.evaluation
     )
+    datamodule = make_datamodule(config)
+    known = cli.read_checkpoint(config.ckpt_path).get(type(datamodule).__qualname__, {})
+    datamodule.trained_on = known.get("stores", [])
+    datamodule.other_data = config.evaluation.other_data
     with make_trainer(config, run_dir) as trainer:
-        return test(trainer, module, make_datamodule(config), config, run_dir, None, {})
+        return test(trainer, module, datamodule, config, run_dir, None, {})
 
 
 def as_trained(asked: conf.Config, overrides: list[str]) -> conf.Config:
@@ -51,7 +56,7 @@ def as_trained(asked: conf.Config, overrides: list[str]) -> conf.Config:
     checkpoint = cli.read_checkpoint(asked.ckpt_path)
     known = checkpoint["hyper_parameters"]
     stored = {k: v for k, v in checkpoint["datamodule_hyper_parameters"].items() if k != "seed"}
-    trained = {"data": stored, "evaluation": dict(known["evaluation"])}
+    trained = {"data": stored, "evaluation": {**known["evaluation"], "other_data": False}}
     new = asdict(asked)
     for key in overridden(overrides):
         group, _, name = key.partition(".")

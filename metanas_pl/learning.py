@@ -126,14 +126,14 @@ class EpisodeLearner:
         In warm-up no alpha-step is taken, T stays at t_max and the alphas' meta-gradient is zero.
         Carried inner states go from task to task in order; otherwise ``states`` stays None.
         """
-        inner, n_ways = self.meta.inner, int(episode.support_y.max()) + 1
+        inner = self.meta.inner
         tasks = self.prepare(theta, episode, seed, inner.steps, inner.batch_size, inner.drop_path)
         arch_steps = 0 if clock.warm_up else inner.arch_steps
         temps = self.temperatures(inner.steps, arch_steps)
         learner = self.builder.learner(theta, inner.steps, arch_steps, temps)
         left = max(0.0, 1 - clock.outer_step / clock.total_steps)
         auxiliary = self.nas.auxiliary_skip * left
-        network = self.network(n_ways, mask, self.nas.threshold, auxiliary)
+        network = self.network(tasks.n_ways, mask, self.nas.threshold, auxiliary)
 
         def of_task(data: TaskData, states: Any = None) -> MetaGradient:
             problem = as_task(network, learner, data, self.meta.query_norm, states)
@@ -183,7 +183,7 @@ class EpisodeLearner:
         self, theta: Theta, episode: Any, *, seed: int, mask: Mask, plan: EvaluationConfig
     ) -> Evaluation:
         """Adapt to each episode and test it on its queries, four ways."""
-        inner, n_ways = self.meta.inner, int(episode.support_y.max()) + 1
+        inner = self.meta.inner
         steps = plan.steps or inner.test_steps
         arch_steps = inner.test_arch_steps if plan.arch_steps is None else plan.arch_steps
         temps = self.temperatures(steps, arch_steps)
@@ -195,7 +195,7 @@ class EpisodeLearner:
             adapts_weights=plan.adapt != "alphas",
         )
         tasks = self.prepare(theta, episode, seed, steps, inner.test_batch_size)
-        network = self.network(n_ways, mask, self.nas.test_threshold)
+        network = self.network(tasks.n_ways, mask, self.nas.test_threshold)
 
         def of_task(data: TaskData) -> Evaluation:
             origin = network.start(theta, data.support, temps[0])
@@ -220,7 +220,9 @@ class EpisodeLearner:
 
         def logits(point: Theta, step: int, mixing: Mixing, norm: str = "inductive") -> Tensor:
             weights = learner.weights_at(point, step)
-            return network.query_logits(weights, mixing, data.support, data.query_x, norm)
+            return network.query_logits(
+                weights, mixing, data.support, data.query_x, norm, data.query_real
+            )
 
         def accuracy(z: Tensor) -> Tensor:
             return episode_accuracy(z, data.query_y)

@@ -16,7 +16,7 @@ _Z95 = 1.96
 
 
 def episode_accuracy(logits: Tensor, y: Tensor) -> Tensor:
-    """Fraction of each episode's queries that are classified correctly.
+    """Fraction of each episode's queries that are classified correctly; a negative label is no query.
 
     Args:
         logits: ``(..., Q, N)`` scores of Q queries for N classes.
@@ -36,7 +36,7 @@ def episode_accuracy(logits: Tensor, y: Tensor) -> Tensor:
             f"logits {tuple(logits.shape)} and y {tuple(y.shape)} do not match: "
             "give (..., Q, N) and (..., Q)"
         )
-    return (logits.argmax(-1) == y).float().mean(-1)
+    return (logits.argmax(-1) == y).sum(-1) / (y >= 0).sum(-1)
 
 
 def mean_interval95(values: Tensor) -> tuple[float, float]:
@@ -166,6 +166,6 @@ def pixel_nearest_neighbour(episode: Any) -> Tensor:
     """
     distance_TQS = torch.cdist(episode.query_x.flatten(2), episode.support_x.flatten(2))
     n_ways = int(episode.support_y.max()) + 1
-    classes = torch.nn.functional.one_hot(episode.support_y, n_ways).bool()
+    classes = episode.support_y.unsqueeze(-1) == torch.arange(n_ways, device=distance_TQS.device)
     nearest = distance_TQS.unsqueeze(-1).masked_fill(~classes.unsqueeze(1), torch.inf).amin(2)
     return episode_accuracy(-nearest, episode.query_y)

@@ -42,7 +42,9 @@ def as_task(
         return learner.weights_at(theta, step), mixing
 
     def query_loss(theta: Theta, step: int) -> tuple[Tensor, Tensor]:
-        logits = network.query_logits(*reached(theta, step), support, data.query_x, query_norm)
+        logits = network.query_logits(
+            *reached(theta, step), support, data.query_x, query_norm, data.query_real
+        )
         return F.cross_entropy(logits, data.query_y), episode_accuracy(logits, data.query_y)
 
     def adapts(theta: Theta) -> Theta:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
@@ -19,12 +20,15 @@ Draw = Callable[[tuple[int, ...], torch.Generator], Tensor]
 class TaskData(NamedTuple):
     """One episode; with a leading task dimension, a meta-batch.
 
-    ``noise_at_query``: the architecture that noise drew for the task also answers its queries.
+    ``n_ways`` is the largest number of classes in the meta-batch, ``query_real`` as ``support.real``, for
+    queries. ``noise_at_query``: the architecture that noise drew for the task also answers its queries.
     """
 
     support: Support
     query_x: Tensor
     query_y: Tensor
+    n_ways: int
+    query_real: Tensor | None = None
     noise_at_query: bool = False
 
     def query_noise(self) -> Params | None:
@@ -47,6 +51,9 @@ def prepare(
 ) -> TaskData:
     """Add minibatches and noise to a batch of episodes; they depend on each episode's index alone.
 
+    An episode of a batch may be smaller than its tensors: rows without an image come last and have a label
+    below 0. They take part in nothing, and each episode gets what it would get alone.
+
     Args:
         episode: ``support_x (T, S, C, H, W)``, ``support_y``, ``query_x``, ``query_y``, ``index (T,)``.
         seed: the run's seed.
@@ -56,9 +63,9 @@ def prepare(
         relaxation: how noise is drawn, or None; the shape of each alpha; whether once a task.
     """
     rows: list[dict[str, Any]] = []
-    size = episode.support_x.shape[1]
+    ways, sizes, n_queries = _sizes(episode)
     draw, shapes, per_task = relaxation
-    for index in episode.index.tolist():
+    for index, size in zip(episode.index.tolist(), sizes, strict=True):
         generator = episode_generator(seed, index)
         train = minibatches(size, batch_size, steps, generator)
         arch = minibatches(size, batch_size, steps, generator)
@@ -70,10 +77,13 @@ def prepare(
             noise = {k: draw((*passes, *shape), generator) for k, shape in shapes.items()}
             noise = {k: n.expand(steps, 2, *n.shape[2:]) for k, n in noise.items()}
         rows.append({"train": train, "arch": arch, "drops": drops, "noise": noise})
+    width = max(row["train"].shape[1] for row in rows)
+    rows = [_widened(row, width, episode.support_y.shape[1] - 1) for row in rows]
     device = episode.support_x.device
     stacked = pytree.tree_map(
         lambda *leaves: None if leaves[0] is None else torch.stack(leaves).to(device), *rows
     )
+    present = torch.arange(max(ways)) < torch.tensor(ways)[:, None]
     support = Support(
         episode.support_x,
         episode.support_y,
@@ -81,5 +91,34 @@ def prepare(
         stacked["arch"],
         stacked["drops"],
         stacked["noise"],
+        _real(episode.support_x, episode.support_y, sizes),
+        None if present.all() else present.to(device),
     )
-    return TaskData(support, episode.query_x, episode.query_y, per_task and draw is not None)
+    query_real = _real(episode.query_x, episode.query_y, n_queries)
+    at_query = per_task and draw is not None
+    return TaskData(support, episode.query_x, episode.query_y, max(ways), query_real, at_query)
+
+
+def _sizes(episode: Any) -> tuple[list[int], list[int], list[int]]:
+    """Classes, support images and query images of each task; one look at the device for all of them."""
+    y, query_y = episode.support_y, episode.query_y
+    counts = torch.stack([y.amax(1) + 1, (y >= 0).sum(1), (query_y >= 0).sum(1)])
+    ways, n_support, n_query = counts.tolist()
+    return ways, n_support, n_query
+
+
+def _real(x: Tensor, y: Tensor, counts: list[int]) -> Tensor | None:
+    """1 for rows with an image and 0 for others, ``(T, B)``; None if all have one."""
+    return None if min(counts) == y.shape[1] else (y >= 0).to(x.dtype)
+
+
+def _widened(row: dict[str, Any], width: int, blank: int) -> dict[str, Any]:
+    """Minibatches of ``width`` samples and factors for them; what is missing is the row ``blank``."""
+    missing = width - row["train"].shape[1]
+    if not missing:
+        return row
+    fills = {"train": blank, "arch": blank, "drops": 0}
+    wider = {
+        k: F.pad(row[k], (0, missing), value=v) for k, v in fills.items() if row[k] is not None
+    }
+    return {**row, **wider}

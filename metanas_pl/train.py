@@ -98,8 +98,8 @@ def title(config: conf.Config, module: Any) -> str:
     data, adapt = config.data, module.evaluation.adapt
     empty = module.meta.head == "zero" and adapt in ("alphas", "nothing")
     return (
-        f"{data.source}, {data.n_ways}-way {data.n_shots}-shot, {module.nas.name} + "
-        f"{module.meta.name}, seed {config.seed}, evaluation.adapt={adapt}"
+        f"{data.episodes_in_words()}, {module.nas.name} + {module.meta.name}, "
+        f"seed {config.seed}, evaluation.adapt={adapt}"
         f"{' (the empty head stays empty: chance)' if empty else ''}"
     )
 

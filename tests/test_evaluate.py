@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +63,10 @@ def refused(capsys: pytest.CaptureFixture[str], action: Callable[[], Any]) -> st
     with pytest.raises(SystemExit) as stopped:
         action()
     assert stopped.value.code == 2
-    (message,) = (line for line in capsys.readouterr().err.splitlines() if line)
+    lines = capsys.readouterr().err.splitlines()
+    (message,) = (
+        line for line in lines if line and "(once)" not in line
+    )  # not that of a new store
     return message
 
 
@@ -150,14 +154,45 @@ def test_other_steps(zero_head: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     assert rows[1] != rows[3] != rows[6]
 
 
-def test_another_data_set(zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_data_set(
+    zero_head: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     other = runs.make_images(tmp_path / "other", n_images=9)
     folder = tmp_path / "run"
     overrides = ["data=folder", f"data.root={other}", "data.n_queries=8"]
+    message = refused(capsys, lambda: evaluated(zero_head, folder, monkeypatch, *overrides))
+    assert "other is not the data" in message and "checksum" in message
+    assert message.endswith("evaluation.other_data=true")
+    overrides.append("evaluation.other_data=true")
     results = evaluated(zero_head, folder, monkeypatch, *overrides)
     assert results["test/n_episodes"] == 5, "what `data=` does not name stays as trained"
     accuracies = [float(r["accuracy"]) * 24 for r in runs.read_rows(folder / "episodes_test.csv")]
     assert all(a == pytest.approx(round(a), abs=1e-3) for a in accuracies)
+
+
+def test_images_that_changed_since_the_training_are_found_out(
+    zero_head: Path,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    state = runs.load(zero_head / "checkpoints" / "best.ckpt")["EpisodeDataModule"]
+    (store,) = state["stores"]
+    assert store["n_classes"] == {"train": 4, "val": 4, "test": 4} and len(store["mean"]) == 1
+    moved = shutil.copytree(images, tmp_path / "root")
+    overrides = [f"data.root={moved}", f"data.cache_dir={tmp_path / 'cache'}"]
+    results = evaluated(zero_head, tmp_path / "same", monkeypatch, *overrides)
+    assert figures(results) == figures(json.loads((zero_head / "results.json").read_text()))
+    (moved / "test" / "test0").rename(moved / "val" / "test0")
+    overrides[1] = f"data.cache_dir={tmp_path / 'other'}"
+    message = refused(
+        capsys, lambda: evaluated(zero_head, tmp_path / "out", monkeypatch, *overrides)
+    )
+    assert "train 4, val 4, test 4 then, train 4, val 5, test 3 now" in message
 
 
 def test_nothing_is_unpickled(

@@ -20,7 +20,7 @@ ALLOWED = {
         "metanas_pl.functional.adaptation",
         "metanas_pl.primitive_names",
     ),
-    "data": (),
+    "data": ("metanas_pl.ranges",),
     "plotting": ("metanas_pl.spaces.genotype",),
     "callbacks": ("metanas_pl.functional", "metanas_pl.plotting"),
 }

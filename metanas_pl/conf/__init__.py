@@ -13,6 +13,7 @@ from metanas_pl.conf.checks import check, check_choice, check_numbers
 from metanas_pl.conf.data import AugmentConfig, DataConfig
 from metanas_pl.conf.methods import CostConfig, InnerConfig, MetaConfig, NASConfig, OuterConfig
 from metanas_pl.conf.spaces import CellSpaceConfig, Conv4Config, Nasbench201Config, ResNet12Config
+from metanas_pl.ranges import bounds
 
 __all__ = [
     "AugmentConfig",
@@ -38,11 +39,15 @@ __all__ = [
 
 @dataclass
 class EvaluationConfig:
-    """What adapts at test time and for how long; None takes the values of ``meta.inner``."""
+    """What adapts at test time and for how long; None takes the values of ``meta.inner``.
+
+    ``other_data``: the stores need not be those of the training.
+    """
 
     adapt: str = "both"
     steps: int | None = None
     arch_steps: int | None = None
+    other_data: bool = False
 
     def __post_init__(self) -> None:
         check_choice("evaluation.adapt", self.adapt, ("both", "weights", "alphas", "nothing"))
@@ -76,6 +81,19 @@ class Config:
         check(self.seed >= 0, "seed", self.seed, "must be at least 0")
         fits = self.num_threads is None or self.num_threads > 0
         check(fits, "num_threads", self.num_threads, "must be at least 1, or null")
+        self._check_ways()
+
+    def _check_ways(self) -> None:
+        """Refuse ways that vary where outputs or inner states are those of one number of ways."""
+        carried = self.meta.inner.state == "carried"
+        if not (carried or self.meta.head == "learned"):
+            return
+        reason = "meta.inner.state=carried" if carried else "meta.head=learned"
+        allowed = f"{reason} needs one number of ways (meta.head=zero and fresh states take any)"
+        for name in ("n_ways", "n_train_ways"):
+            ways = getattr(self.data, name)
+            fits = ways is None or bounds(ways)[0] == bounds(ways)[1]
+            check(fits, f"data.{name}", ways, allowed)
 
 
 def plain(config: Any) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from metanas_pl.ranges import bounds
+
 
 def check(condition: bool, key: str, value: Any, allowed: str) -> None:
     """Raise a ``ValueError`` that names the key, its value and what is allowed."""
@@ -25,3 +27,17 @@ def check_numbers(group: str, config: Any, names: str, least: float, strict: boo
             sign = "above" if strict else "at least"
             fits = value > least if strict else value >= least
             check(fits, f"{group}.{name}", value, f"must be {sign} {least:g}")
+
+
+def check_ranges(group: str, config: Any, names: str, least: int) -> None:
+    """Check that the attributes called ``names`` are whole numbers or ranges from ``least`` on, or None."""
+    for name in names.split():
+        value = getattr(config, name)
+        if value is None:
+            continue
+        try:
+            smallest = bounds(value)[0]
+        except ValueError:
+            allowed = "give a whole number, or a range [least, largest] of two"
+            check(False, f"{group}.{name}", value, allowed)
+        check(smallest >= least, f"{group}.{name}", value, f"must be at least {least}")

@@ -1,4 +1,4 @@
-"""Augmentation of training episodes: every image is moved, turned and scaled a little.
+"""Augmentation of episodes: every image is changed a little, by numbers of its own.
 
 It runs on a whole meta-batch, on the device the episodes are on. What happens to an image depends on the
 seed and the number of its episode, so it is the same on any number of ranks and workers.
@@ -8,60 +8,126 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from metanas_pl.data import transforms
 from metanas_pl.data.episodes import Episode
 
-LIMITS = ("shift", "rotation", "scale")
+SETS = ("both", "support", "query")
+_AFFINE, _OTHERS = (
+    4,
+    6,
+)  # numbers of an image: angle, scale, two shifts; crop (two), flip, three colours
 
 
-def augment(batch: Episode, seed: int, limits: Mapping[str, float]) -> Episode:
-    """Episodes whose support and query images are each moved by an affine map of their own.
+class Augmentation(NamedTuple):
+    """What may happen to an image; 0 leaves a transform out.
+
+    Attributes:
+        shift, rotation, scale: largest move in pixels, turn in degrees and change of size (0.1: by up to
+            10 %), each drawn uniformly between minus and plus it.
+        crop: black pixels around an image, out of which a piece of its size is cut.
+        flip: mirror left and right, half of the time.
+        brightness, contrast, saturation: largest change of the factor 1 of each (at most 1).
+        sets: ``both``, ``support`` or ``query``: which images.
+        at_test: validation and test episodes, too.
+    """
+
+    shift: float = 0.0
+    rotation: float = 0.0
+    scale: float = 0.0
+    crop: int = 0
+    flip: bool = False
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    sets: str = "both"
+    at_test: bool = False
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Augmentation:
+        """From a mapping of some of the fields.
+
+        Raises:
+            ValueError: one is unknown.
+        """
+        if unknown := set(settings) - set(cls._fields):
+            known = ", ".join(cls._fields)
+            raise ValueError(f"augment: {unknown.pop()} is unknown, known are {known}")
+        if settings.get("sets", "both") not in SETS:
+            raise ValueError(f"augment: sets={settings['sets']}, choose one of {', '.join(SETS)}")
+        return cls(**settings)
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything happens at all."""
+        return any(self[: self._fields.index("sets")])
+
+
+def augment(
+    batch: Episode, seed: int, how: Augmentation, mean: Tensor | float = 0, std: Tensor | float = 1
+) -> Episode:
+    """Episodes whose images are changed, each in a way of its own.
 
     Args:
         batch: episodes with a leading task dimension.
         seed: the run's seed.
-        limits: largest ``shift`` (pixels), ``rotation`` (degrees) and ``scale`` (0.1: by up to 10 %);
-            each is drawn uniformly between minus and plus its limit, 0 leaves it out.
+        how: the transforms and their limits.
+        mean, std: what the images in [0, 1] were normalised by, ``(T, C)``.
 
     >>> x, y = torch.rand(1, 2, 1, 8, 8), torch.tensor([[0, 1]])
     >>> batch = Episode(x, y, x, y, torch.tensor([3]))
-    >>> torch.allclose(augment(batch, 0, {"shift": 0.0}).support_x, x, atol=1e-6)
-    True
+    >>> after = augment(batch, 0, Augmentation(flip=True, sets="query"))
+    >>> torch.equal(after.support_x, x), after.query_x.shape
+    (True, torch.Size([1, 2, 1, 8, 8]))
     """
-    n_support, n_query = batch.support_x.shape[1], batch.query_x.shape[1]
-    draws = torch.stack(
-        [_draws(seed, index, n_support + n_query) for index in batch.index.tolist()]
-    )
-    images = torch.cat([batch.support_x, batch.query_x], dim=1)
-    angle, scale, *shifts = (draws * _limits(limits, images.shape[-1])).to(images).unbind(-1)
-    moved = _warped(images, angle, 1 + scale, torch.stack(shifts, -1))
-    support, query = moved.split([n_support, n_query], dim=1)
-    return batch._replace(support_x=support, query_x=query)
+    mean, std = (v[:, None, :, None, None] if isinstance(v, Tensor) else v for v in (mean, std))
+    parts = {}
+    for name, draws in zip(("support", "query"), _draws(seed, batch), strict=True):
+        if how.sets in ("both", name):
+            normalised = getattr(batch, f"{name}_x")
+            images = normalised * std + mean
+            changed = _changed(images.flatten(0, 1), draws.flatten(0, 1), how).view_as(images)
+            parts[f"{name}_x"] = (changed - mean) / std
+    return batch._replace(**parts)
 
 
-def _draws(seed: int, index: int, n_images: int) -> Tensor:
-    """Numbers in [-1, 1) for angle, scale and both shifts of each image of an episode, ``(n, 4)``."""
-    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, index])))
-    return torch.from_numpy(rng.uniform(-1, 1, (n_images, 4))).float()
+def _draws(seed: int, batch: Episode) -> tuple[Tensor, Tensor]:
+    """Numbers in [-1, 1) for each support and query image, ``(T, S, 10)`` and ``(T, Q, 10)``.
+
+    Rows without an image get zeros: they must not shift the numbers of the images after them.
+    """
+    labels, numbers = (batch.support_y, batch.query_y), tuple[list[Tensor], list[Tensor]](([], []))
+    sizes = zip(*((y >= 0).sum(1).tolist() for y in labels), strict=True)
+    for index, of_sets in zip(batch.index.tolist(), sizes, strict=True):
+        rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, index])))
+        blocks = [rng.uniform(-1, 1, (sum(of_sets), n)) for n in (_AFFINE, _OTHERS)]
+        drawn = torch.from_numpy(np.concatenate(blocks, 1)).float()
+        for rows, y, numbers_of_set in zip(drawn.split(of_sets), labels, numbers, strict=True):
+            numbers_of_set.append(F.pad(rows, (0, 0, 0, y.shape[1] - len(rows))))
+    support, query = (torch.stack(rows).to(batch.support_x) for rows in numbers)
+    return support, query
 
 
-def _limits(limits: Mapping[str, float], size: int) -> Tensor:
-    """Limits of angle (radians), scale and shifts (halves of a side, as ``affine_grid`` counts)."""
-    shift = 2 * limits.get("shift", 0.0) / size
-    angle = math.radians(limits.get("rotation", 0.0))
-    return torch.tensor([angle, limits.get("scale", 0.0), shift, shift])
-
-
-def _warped(images: Tensor, angle: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """Images ``(T, n, C, H, W)`` under one map each; what comes in from outside repeats the border."""
-    cos, sin = angle.cos() * scale, angle.sin() * scale
-    rows = [torch.stack([cos, -sin, shift[..., 0]], -1), torch.stack([sin, cos, shift[..., 1]], -1)]
-    flat = images.flatten(0, 1)
-    grid = F.affine_grid(torch.stack(rows, -2).flatten(0, 1), list(flat.shape), align_corners=False)
-    moved = F.grid_sample(flat, grid, padding_mode="border", align_corners=False)
-    return moved.view_as(images)
+def _changed(images: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
+    """Images ``(n, C, H, W)`` in [0, 1] under the transforms that ``how`` asks for."""
+    angle, scale, shift_x, shift_y, crop_y, crop_x, mirror, *colours = draws.unbind(-1)
+    for name, number in zip(("brightness", "contrast", "saturation"), colours, strict=True):
+        if limit := getattr(how, name):
+            images = getattr(transforms, name)(images, 1 + limit * number)
+    if how.shift or how.rotation or how.scale:
+        shift = torch.stack([shift_x, shift_y], -1) * (2 * how.shift / images.shape[-1])
+        turn = math.radians(how.rotation) * angle
+        images = transforms.warp(images, turn, 1 + how.scale * scale, shift)
+    if how.crop:
+        places = 2 * how.crop + 1
+        down, right = (
+            ((u + 1) / 2 * places).long().clamp(max=places - 1) for u in (crop_y, crop_x)
+        )
+        images = transforms.crop(images, down, right, how.crop)
+    return transforms.flip(images, mirror < 0) if how.flip else images

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from torch import Tensor
 
-from metanas_pl.data.augment import LIMITS, augment
+from metanas_pl.data.augment import Augmentation, augment
 from metanas_pl.data.cache import default_cache_dir
-from metanas_pl.data.episodes import EpisodeDataset
+from metanas_pl.data.episodes import Episode, EpisodeDataset
+from metanas_pl.data.identity import Identity, check_same, identity
 from metanas_pl.data.loader import EpisodeLoader
+from metanas_pl.data.mixture import MixtureDataset
 from metanas_pl.data.sources import DataRequest, prepare_source
 from metanas_pl.data.store import SPLITS, ClassStore
+from metanas_pl.ranges import Range
 
 
 class EpisodeDataModule(pl.LightningDataModule):
-    """Training, validation and test episodes of one data set.
+    """Training, validation and test episodes of one data set, or of several mixed.
 
     Training draws new episodes in every epoch; validation and test are fixed lists, the same for
     any number of ranks and workers. Works without a Trainer, too: call ``prepare_data`` and
@@ -26,12 +32,15 @@ class EpisodeDataModule(pl.LightningDataModule):
 
     Args:
         source: a data set (see ``data.sources``), or the dotted path of a function
-            ``(DataRequest) -> ClassStore``.
-        root: existing data for the source, a folder or an archive; None downloads it.
+            ``(DataRequest) -> ClassStore``; a list of them mixes their episodes, in every split.
+        weights: how often each source of a list gives an episode; None takes all alike.
+        root: existing data for the source, a folder or an archive; None downloads it. A list has one entry
+            for each source.
         cache_dir: where stores are built; None takes ``$METANAS_DATA`` or the user's cache.
-        n_ways: classes an episode.
-        n_shots: support images a class.
+        n_ways: classes an episode; as a range ``[least, largest]`` it is drawn for each episode.
+        n_shots: support images a class, a number or a range.
         n_queries: query images a class.
+        n_train_ways: classes an episode in meta-training; None takes ``n_ways``.
         n_train_shots: support images a class in meta-training; None takes ``n_shots``.
         n_train_queries: query images a class in meta-training; None takes ``n_queries``.
         meta_batch_size: tasks a training step, over all ranks.
@@ -44,23 +53,33 @@ class EpisodeDataModule(pl.LightningDataModule):
         image_size: height and width in pixels.
         channels: 1 (grey) or 3 (colour).
         rotations: turned train classes are further classes.
-        augment: limits of the augmentation of training images (see ``data.augment``);
-            None leaves them as they are.
+        sampling: ``uniform``, or ``group``: all classes of an episode are of one group.
+        shots_per: a range of shots is drawn for each ``episode``, or each ``class``.
+        small_classes: ``refuse`` classes with too few images, or ``shrink`` their part of an episode.
+        augment: settings of the augmentation (see :class:`~metanas_pl.data.augment.Augmentation`);
+            None leaves images as they are.
         options: choices that only this source has, as ``{"split": "vinyals"}`` of Omniglot.
 
+    Attributes:
+        trained_on: stores that a network was trained on, from its checkpoint; others are refused. If it
+            was one, images are normalised by its constants, for the network expects them.
+        other_data: take other stores than those of ``trained_on``.
+
     Raises:
-        ValueError: the numbers do not fit each other, the data set, or the number of ranks.
+        ValueError: the numbers do not fit each other, the data set, or the number of ranks; or the
+            data is not that of the training.
     """
 
     def __init__(
         self,
-        source: str = "glyphs",
-        root: str | None = None,
+        source: str | Sequence[str] = "glyphs",
+        root: str | None | Sequence[str | None] = None,
         cache_dir: str | None = None,
-        n_ways: int = 5,
-        n_shots: int = 1,
+        n_ways: Range = 5,
+        n_shots: Range = 1,
         n_queries: int = 15,
-        n_train_shots: int | None = None,
+        n_train_ways: Range | None = None,
+        n_train_shots: Range | None = None,
         n_train_queries: int | None = None,
         meta_batch_size: int = 10,
         n_train_episodes: int = 1000,
@@ -72,7 +91,11 @@ class EpisodeDataModule(pl.LightningDataModule):
         image_size: int = 28,
         channels: int = 1,
         rotations: bool = False,
-        augment: Mapping[str, float] | None = None,
+        weights: Sequence[float] | None = None,
+        sampling: str = "uniform",
+        shots_per: str = "episode",
+        small_classes: str = "refuse",
+        augment: Mapping[str, Any] | None = None,
         options: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
@@ -82,26 +105,36 @@ class EpisodeDataModule(pl.LightningDataModule):
                 f"data.n_train_episodes={n_train_episodes} must be a multiple of "
                 f"data.meta_batch_size={meta_batch_size}"
             )
-        self.seed, self.augment = seed, {k: v for k, v in (augment or {}).items() if v}
-        if unknown := set(self.augment) - set(LIMITS):
-            raise ValueError(f"augment: {unknown.pop()} is unknown, known are {', '.join(LIMITS)}")
-        self.source = source
-        self.request = DataRequest(
+        self.seed, self.augment = seed, Augmentation.of(augment or {})
+        self.sources = [source] if isinstance(source, str) else list(source)
+        self.weights = weights
+        request = DataRequest(
             cache_dir=Path(cache_dir).expanduser() if cache_dir else default_cache_dir(),
-            root=Path(root).expanduser() if root else None,
             image_size=image_size,
             channels=channels,
             options=dict(options or {}),
         )
-        seen = partial(
+        self.requests = [
+            replace(request, root=Path(path).expanduser() if path else None)
+            for path in _one_each(root, len(self.sources))
+        ]
+        unseen = partial(
             EpisodeDataset,
             n_ways=n_ways,
-            n_shots=n_shots if n_train_shots is None else n_train_shots,
-            n_queries=n_queries if n_train_queries is None else n_train_queries,
+            n_shots=n_shots,
+            n_queries=n_queries,
             seed=seed,
             rotations=rotations,
+            sampling=sampling,
+            shots_per=shots_per,
+            small_classes=small_classes,
         )
-        unseen = partial(seen, n_shots=n_shots, n_queries=n_queries)
+        seen = partial(
+            unseen,
+            n_ways=n_ways if n_train_ways is None else n_train_ways,
+            n_shots=n_shots if n_train_shots is None else n_train_shots,
+            n_queries=n_queries if n_train_queries is None else n_train_queries,
+        )
         self._episodes_of = {
             "train": partial(seen, n_episodes=n_train_episodes),
             "val": partial(unseen, n_episodes=n_val_episodes),
@@ -110,7 +143,10 @@ class EpisodeDataModule(pl.LightningDataModule):
         self.meta_batch_size = meta_batch_size
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
-        self._datasets: dict[str, EpisodeDataset] = {}
+        self.trained_on: list[Identity] = []
+        self.other_data = False
+        self._identities: list[Identity] = []
+        self._datasets: dict[str, EpisodeDataset | MixtureDataset] = {}
 
     @property
     def n_tasks_per_step(self) -> int:
@@ -118,22 +154,56 @@ class EpisodeDataModule(pl.LightningDataModule):
         return self.meta_batch_size
 
     def prepare_data(self) -> None:
-        """Build the store, once; Lightning calls this on one process of a node."""
-        prepare_source(self.source, self.request)
+        """Build the stores, once; Lightning calls this on one process of a node."""
+        self._open()
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the store. All splits are checked at once: a test must not fail after training."""
+        """Open the stores. All splits are checked at once: a test must not fail after training."""
         if self._datasets:
             return
-        store = prepare_source(self.source, self.request)
-        self._datasets = {split: self._episodes_of[split](store, split) for split in SPLITS}
+        stores = self._open()
+        self._identities = [identity(store) for store in stores]
+        parts = {
+            split: [self._episodes_of[split](store, split) for store in stores] for split in SPLITS
+        }
+        self._follow([part for split in SPLITS for part in parts[split]])
+        self._datasets = {
+            split: MixtureDataset(of_split, self.weights) if len(stores) > 1 else of_split[0]
+            for split, of_split in parts.items()
+        }
+
+    def _open(self) -> list[ClassStore]:
+        return [prepare_source(*pair) for pair in zip(self.sources, self.requests, strict=True)]
+
+    def _follow(self, parts: Sequence[EpisodeDataset]) -> None:
+        """Hold to ``trained_on``: refuse other stores, normalise by the constants of the training."""
+        if self.trained_on and not self.other_data:
+            check_same(
+                self.trained_on,
+                self._identities,
+                "to test on it all the same, set evaluation.other_data=true",
+            )
+        if len(self.trained_on) == 1:
+            for part in parts:
+                part.constants = self.trained_on[0]["mean"], self.trained_on[0]["std"]
+
+    def state_dict(self) -> dict[str, Any]:
+        """``stores``: which data this is, for the checkpoint."""
+        return {"stores": self._identities}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Refuse to go on with other data than that of the checkpoint."""
+        check_same(
+            state["stores"], self._identities, "go on with the same data, or begin a new run"
+        )
 
     @property
     def store(self) -> ClassStore:
-        """The images behind the episodes; call ``setup`` first."""
-        return self.dataset("train").store
+        """The images behind the episodes, of the first source; call ``setup`` first."""
+        dataset = self.dataset("train")
+        return (dataset.parts[0] if isinstance(dataset, MixtureDataset) else dataset).store
 
-    def dataset(self, split: str) -> EpisodeDataset:
+    def dataset(self, split: str) -> EpisodeDataset | MixtureDataset:
         """The episodes of ``split``, before they are shared out to ranks and batches."""
         if not self._datasets:
             raise RuntimeError("call setup() before asking for data")
@@ -158,10 +228,22 @@ class EpisodeDataModule(pl.LightningDataModule):
         return self._loader("test", self.eval_batch_size)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Augment training episodes, on the device."""
-        if self.augment and self.trainer is not None and self.trainer.training:
-            return augment(batch, self.seed, self.augment)
-        return batch
+        """Augment episodes, on the device."""
+        if self.trainer is None or not self.augment.changes:
+            return batch
+        if not (self.trainer.training or self.augment.at_test):
+            return batch
+        return augment(batch, self.seed, self.augment, *self._constants(batch))
+
+    def _constants(self, batch: Episode) -> tuple[Tensor, Tensor]:
+        """What normalised the images of each task, ``(T, C), (T, C)``; 0 and 1 if nothing did."""
+        assert self.trainer is not None
+        stage = "train" if self.trainer.training else "test" if self.trainer.testing else "val"
+        dataset, channels = self.dataset(stage), batch.support_x.shape[2]
+        constants = [dataset.constants_of(index) for index in batch.index.tolist()]
+        mean = torch.tensor([mean or [0.0] * channels for mean, _ in constants])
+        std = torch.tensor([std or [1.0] * channels for _, std in constants])
+        return mean.to(batch.support_x), std.to(batch.support_x)
 
     def _loader(self, split: str, batch_size: int) -> EpisodeLoader:
         rank, world_size = self._rank_and_world_size()
@@ -169,3 +251,13 @@ class EpisodeDataModule(pl.LightningDataModule):
 
     def _rank_and_world_size(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+def _one_each(root: str | None | Sequence[str | None], n: int) -> list[str | None]:
+    """A root for each of ``n`` sources; one for all is repeated."""
+    roots = [root] * n if root is None or isinstance(root, str) else list(root)
+    if len(roots) != n:
+        raise ValueError(
+            f"data.root={roots}: give one for each of the {n} data sets of data.source"
+        )
+    return roots

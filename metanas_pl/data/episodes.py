@@ -2,7 +2,7 @@
 
 Episode ``i`` of a split depends on ``(seed, split, epoch, i)`` and on nothing else: not on the
 rank, the worker, the order of access or on a resumed run. Shapes: T tasks, N ways, S shots,
-Q queries a class, images ``(C, H, W)``.
+Q queries a class, images ``(C, H, W)``; N, S and Q may differ from episode to episode.
 """
 
 from __future__ import annotations
@@ -13,9 +13,24 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, Sampler
 
+from metanas_pl.data.composition import (
+    Composition,
+    check_composition,
+    draw_classes,
+    draw_counts,
+    pools_of,
+)
 from metanas_pl.data.store import SPLITS, ClassInfo, ClassStore
+from metanas_pl.ranges import Range
+
+IGNORED = -100
+"""Label of a row without an image; ``torch.nn.functional.cross_entropy`` passes over it."""
+
+Constants = tuple[list[float] | None, list[float] | None]
+"""Mean and standard deviation of each channel, or None and None."""
 
 
 class Episode(NamedTuple):
@@ -42,13 +57,25 @@ EpisodeBatch = Episode
 
 
 def collate(episodes: Sequence[Episode]) -> EpisodeBatch:
-    """Stack episodes of equal shapes along a new first dimension.
+    """Stack episodes along a new first dimension; smaller ones are filled up at the end.
 
-    >>> episode = Episode(*(torch.zeros(2) for _ in range(4)), torch.tensor(7))
-    >>> collate([episode, episode]).index
-    tensor([7, 7])
+    Rows that fill up are zeros with the label ``IGNORED``, which no loss and no statistics count.
+
+    >>> small, large = (Episode(*(torch.zeros(n) for _ in range(4)), torch.tensor(n)) for n in (1, 2))
+    >>> batch = collate([small, large])
+    >>> batch.index, batch.support_y
+    (tensor([1, 2]), tensor([[   0., -100.],
+            [   0.,    0.]]))
     """
-    return Episode(*(torch.stack(parts) for parts in zip(*episodes, strict=True)))
+    fills = (0, IGNORED, 0, IGNORED, 0)
+    parts = zip(zip(*episodes, strict=True), fills, strict=True)
+    return Episode(*(_stacked(part, fill) for part, fill in parts))
+
+
+def _stacked(parts: Sequence[Tensor], fill: int) -> Tensor:
+    if len({part.shape for part in parts}) > 1:
+        return pad_sequence(list(parts), batch_first=True, padding_value=fill)
+    return torch.stack(list(parts))
 
 
 class EpisodeDataset(Dataset[Episode]):
@@ -61,13 +88,19 @@ class EpisodeDataset(Dataset[Episode]):
     Args:
         store: where the images are.
         split: ``train``, ``val`` or ``test``.
-        n_ways: classes an episode.
-        n_shots: support images a class.
+        n_ways: classes an episode, a number or a range ``[least, largest]``.
+        n_shots: support images a class, a number or a range.
         n_queries: query images a class, none of which is in the support.
         n_episodes: length of the list (train: episodes an epoch).
         seed: another seed gives other episodes.
         rotations: turn each train class by 90, 180 and 270 degrees into three more classes;
             without effect on the other splits.
+        more: ``sampling``, ``shots_per``, ``small_classes``: see
+            :class:`~metanas_pl.data.composition.Composition`.
+
+    Attributes:
+        constants: mean and standard deviation of each channel, by which images are normalised; the
+            store's own at first. ``(None, None)`` leaves images in [0, 1].
 
     Raises:
         ValueError: the split has too few classes, or one of them too few images.
@@ -77,43 +110,28 @@ class EpisodeDataset(Dataset[Episode]):
         self,
         store: ClassStore,
         split: str,
-        n_ways: int,
-        n_shots: int,
+        n_ways: Range,
+        n_shots: Range,
         n_queries: int,
         n_episodes: int,
         seed: int,
         rotations: bool = False,
+        **more: str,
     ) -> None:
         self.store = store
         self.split = split
-        self.n_ways = n_ways
-        self.n_shots = n_shots
-        self.n_queries = n_queries
         self.n_episodes = n_episodes
         self.seed = seed
-        self._n_images = n_shots + n_queries  # of a class
+        self.composition = Composition(n_ways, n_shots, n_queries, **more)
         self.turns = 4 if rotations and split == "train" else 1
         self.epoch = 0
+        self.constants = store.mean, store.std
         classes = store.classes(split)
-        self._offsets = [info.offset for info in classes]
-        self._counts = [info.count for info in classes]
-        self._check()
-
-    def _check(self) -> None:
-        where = f"the {self.split} split of {self.store.meta.name}"
-        available = len(self._counts) * self.turns
-        if not 0 < self.n_ways <= available:
-            raise ValueError(
-                f"data.n_ways={self.n_ways}, but {where} has {available} classes: "
-                f"choose 2..{available}"
-            )
-        smallest = min(self._counts)
-        if self._n_images > smallest:
-            raise ValueError(
-                f"data.n_shots={self.n_shots} and data.n_queries={self.n_queries} (data.n_train_* "
-                f"in training) need {self._n_images} images a class, but the "
-                f"smallest class of {where} has {smallest}: their sum must be at most {smallest}"
-            )
+        where = f"the {split} split of {store.meta.name}"
+        check_composition(classes, self.turns, self.composition, where)
+        self._offsets = np.array([info.offset for info in classes])
+        self._counts = np.array([info.count for info in classes])
+        self._pools = pools_of(classes, self.turns, self.composition)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that ``dataset[i]`` refers to."""
@@ -124,26 +142,39 @@ class EpisodeDataset(Dataset[Episode]):
 
     def __getitem__(self, key: int | tuple[int, int]) -> Episode:
         epoch, i = self._located(key)
-        rng = self._generator(epoch, i)
-        classes = self._choose(rng)
-        images = np.stack([self._draw(rng, int(k)) for k in classes], axis=1)
-        shape = images.shape[2:]
-        labels = np.arange(self.n_ways)
-        order = rng.permutation(self.n_ways * self.n_queries)
-        query = images[self.n_shots :].reshape(-1, *shape)
+        rng = episode_rng(self.seed, self.split, epoch, i)
+        classes, turns = self._choose(rng)
+        n_support, n_query = draw_counts(rng, self._counts[classes], self.composition)
+        n_images = n_support + n_query
+        rows = np.concatenate(
+            [
+                offset + rng.choice(count, n, replace=False)
+                for offset, count, n in zip(
+                    self._offsets[classes], self._counts[classes], n_images, strict=True
+                )
+            ]
+        )
+        first = np.cumsum(n_images) - n_images  # of each class, in rows
+        shot, support_y = _in_turn(n_support)
+        order = rng.permutation(n_query.sum())
+        rank, query_y = (column[order] for column in _in_turn(n_query))
         return Episode(
-            self._to_float(images[: self.n_shots].reshape(-1, *shape)),
-            torch.from_numpy(np.tile(labels, self.n_shots)),
-            self._to_float(query[order]),
-            torch.from_numpy(np.tile(labels, self.n_queries)[order]),
+            self._images(rows[first[support_y] + shot], turns[support_y]),
+            torch.from_numpy(support_y),
+            self._images(rows[(first + n_support)[query_y] + rank], turns[query_y]),
+            torch.from_numpy(query_y),
             torch.tensor(epoch * self.n_episodes + i),
         )
 
     def episode_classes(self, key: int | tuple[int, int]) -> list[ClassInfo]:
         """The classes that labels ``0 .. N-1`` of episode ``key`` stand for, turned or not."""
-        numbers = self._choose(self._generator(*self._located(key)))
+        numbers, _ = self._choose(episode_rng(self.seed, self.split, *self._located(key)))
         classes = self.store.classes(self.split)
-        return [classes[number // self.turns] for number in numbers]
+        return [classes[number] for number in numbers]
+
+    def constants_of(self, index: int) -> Constants:
+        """What normalised the images of the episode with this number."""
+        return self.constants
 
     def _located(self, key: int | tuple[int, int]) -> tuple[int, int]:
         """Epoch and number of an episode."""
@@ -152,28 +183,45 @@ class EpisodeDataset(Dataset[Episode]):
             raise IndexError(f"episode {i} is outside 0..{self.n_episodes - 1}")
         return (epoch if self.split == "train" else 0), i
 
-    def _choose(self, rng: np.random.Generator) -> np.ndarray:
-        """The numbers of the classes of an episode, in the order of its labels."""
-        return rng.choice(len(self._counts) * self.turns, self.n_ways, replace=False)
+    def _choose(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Number and quarter turns of each class of an episode, in the order of its labels."""
+        drawn = draw_classes(rng, self._pools, self.composition)
+        classes, turns = np.divmod(drawn, self.turns)
+        return classes, turns
 
-    def _generator(self, epoch: int, i: int) -> np.random.Generator:
-        key = [self.seed, SPLITS.index(self.split), epoch, i]
-        return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+    def _images(self, rows: np.ndarray, turns: np.ndarray) -> Tensor:
+        """Images of the store, each turned by quarter turns, as float32.
 
-    def _draw(self, rng: np.random.Generator, number: int) -> np.ndarray:
-        """S + Q different images of one class, ``(S+Q, C, H, W)``."""
-        k, turn = divmod(number, self.turns)
-        rows = rng.choice(self._counts[k], self._n_images, replace=False)
-        images = self.store.images[self._offsets[k] + rows]
-        return np.rot90(images, turn, axes=(2, 3)) if turn else images
-
-    def _to_float(self, images: np.ndarray) -> Tensor:
-        """uint8 to [0, 1], and to zero mean and unit variance if the store has statistics."""
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).float().div_(255)
-        if self.store.mean is None or self.store.std is None:
+        From uint8 to [0, 1], and to zero mean and unit variance if there are constants.
+        """
+        images = self.store.images[rows]
+        for turn in range(1, self.turns):
+            images[turns == turn] = np.rot90(images[turns == turn], turn, axes=(2, 3))
+        pixels = torch.from_numpy(images).float().div_(255)
+        mean, std = self.constants
+        if mean is None or std is None:
             return pixels
-        mean = torch.tensor(self.store.mean).view(-1, 1, 1)
-        return pixels.sub_(mean).div_(torch.tensor(self.store.std).view(-1, 1, 1))
+        return pixels.sub_(_by_channel(mean)).div_(_by_channel(std))
+
+
+def episode_rng(*key: int | str) -> np.random.Generator:
+    """The generator of an episode, by (seed, split, epoch, number) and whatever else is drawn for it."""
+    words = [SPLITS.index(word) if isinstance(word, str) else word for word in key]
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
+
+
+def _in_turn(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number in its class, and class, of all images: classes take turns until none has an image left.
+
+    >>> _in_turn(np.array([2, 1]))
+    (array([0, 0, 1]), array([0, 1, 0]))
+    """
+    number, k = np.nonzero(np.arange(counts.max())[:, None] < counts)
+    return number, k
+
+
+def _by_channel(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values).view(-1, 1, 1)
 
 
 class EpisodeSampler(Sampler[tuple[int, int]]):

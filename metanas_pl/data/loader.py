@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from metanas_pl.data.episodes import EpisodeBatch, EpisodeDataset, EpisodeSampler, collate
+from metanas_pl.data.mixture import MixtureDataset
 
 
 class EpisodeLoader:
@@ -32,7 +33,7 @@ class EpisodeLoader:
 
     def __init__(
         self,
-        dataset: EpisodeDataset,
+        dataset: EpisodeDataset | MixtureDataset,
         batch_size: int,
         rank: int = 0,
         world_size: int = 1,

@@ -29,13 +29,15 @@ class Batch(NamedTuple):
     """Labelled images ``x (B, C, H, W)``, ``y (B,)`` and the noise of this pass over them, if any.
 
     ``drop_path`` are factors ``(cells, edges, O, B)``; ``noise`` is what the relaxation draws with, by
-    alpha.
+    alpha; ``real`` and ``ways`` are as in :class:`Support`.
     """
 
     x: Tensor
     y: Tensor
     drop_path: Tensor | None = None
     noise: Params | None = None
+    real: Tensor | None = None
+    ways: Tensor | None = None
 
 
 class Support(NamedTuple):
@@ -48,6 +50,9 @@ class Support(NamedTuple):
         arch_index: rows for the alpha-step, ``(k, B)``.
         drop_path: factors for both, ``(k, 2, cells, edges, O, B)``, or None.
         noise: noise of the relaxation for both, ``(k, 2, ...)`` by alpha, or None.
+        real: 1 for a row with an image, 0 for one that fills up a smaller episode, ``(S,)``; such rows have
+            a negative label and come last. None: all are images.
+        ways: which classes the episode has, ``(N,)``; None: all.
     """
 
     x: Tensor
@@ -56,6 +61,8 @@ class Support(NamedTuple):
     arch_index: Tensor
     drop_path: Tensor | None = None
     noise: Params | None = None
+    real: Tensor | None = None
+    ways: Tensor | None = None
 
     def train(self, step: int) -> Batch:
         """The batch of the w-step."""
@@ -71,12 +78,13 @@ class Support(NamedTuple):
 
     def whole(self) -> Batch:
         """All of it, without noise."""
-        return Batch(self.x, self.y)
+        return Batch(self.x, self.y, real=self.real, ways=self.ways)
 
     def _take(self, rows: Tensor, step: int, which: int) -> Batch:
         drop = None if self.drop_path is None else self.drop_path[step, which]
         noise = None if self.noise is None else {k: n[step, which] for k, n in self.noise.items()}
-        return Batch(self.x[rows], self.y[rows], drop, noise)
+        real = None if self.real is None else self.real[rows]
+        return Batch(self.x[rows], self.y[rows], drop, noise, real, self.ways)
 
 
 class Objective(NamedTuple):

@@ -61,11 +61,16 @@ def reptile(theta: Theta, task: Task) -> MetaGradient:
     adapted = task.adapt(theta)
     loss, accuracy = task.query_loss(adapted.theta, task.n_steps)
     gradient = Theta(
-        {k: w - adapted.weights[k] for k, w in theta.weights.items()},
+        {k: _displacement(w, adapted.weights[k]) for k, w in theta.weights.items()},
         {k: a - adapted.alphas[k] for k, a in theta.alphas.items()},
         {k: torch.zeros_like(h) for k, h in theta.hyper.items()},
     )
     return MetaGradient(gradient, loss, accuracy, adapted.states)
+
+
+def _displacement(start: Tensor, end: Tensor) -> Tensor:
+    """``start - end``; zero for an empty head with the ways of its episode, which nothing meta-learns."""
+    return start - end if start.shape == end.shape else torch.zeros_like(start)
 
 
 def fomaml(theta: Theta, task: Task) -> MetaGradient:

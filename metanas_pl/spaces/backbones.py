@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Mixing
 from metanas_pl.spaces.base import Context, SearchSpace
-from metanas_pl.spaces.layers import Conv, Head, pool
+from metanas_pl.spaces.layers import Conv, Head, Reference, pool
 from metanas_pl.spaces.primitives import ConvNorm
 
 
@@ -64,7 +64,7 @@ class ResidualBlock(nn.Module):
         )
         self.shortcut = ConvNorm(Conv(c_in, c_out, 1), affine=True, relu=False)
 
-    def forward(self, x: Tensor, reference: int | None = None) -> Tensor:
+    def forward(self, x: Tensor, reference: Reference = None) -> Tensor:
         """``(B, C, H, W) -> (B, C_out, H // 2, W // 2)``."""
         first, second, third = self.layers.children()
         y = F.leaky_relu(first(x, reference), 0.1)

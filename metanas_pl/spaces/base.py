@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Alphas, Mask, Mixing
 from metanas_pl.spaces.architecture import Architecture
-from metanas_pl.spaces.layers import Conv, Head
+from metanas_pl.spaces.layers import Conv, Head, Reference
 from metanas_pl.spaces.primitives import ConvNorm, FactorizedReduce
 
 
@@ -19,7 +19,7 @@ class Context(NamedTuple):
     """What a forward pass needs beside images and mixing weights.
 
     Attributes:
-        reference: number of leading rows whose batch statistics normalise all rows; None takes all.
+        reference: rows whose batch statistics normalise all rows (see ``spaces.layers.Reference``).
         tasks: T, whose channels lie side by side: images ``(B, T*C, H, W)``, mixing weights and drop path
             with one more dimension T, weights one after the other along their first. Spaces that can
             compute so say it by ``SearchSpace.side_by_side``.
@@ -31,7 +31,7 @@ class Context(NamedTuple):
             gradient either, as behind a threshold.
     """
 
-    reference: int | None = None
+    reference: Reference = None
     tasks: int = 1
     drop_path: Tensor | None = None
     auxiliary_skip: float = 0.0

@@ -14,6 +14,10 @@ from torch import Tensor, nn
 
 from metanas_pl.spaces.batch_norm import batch_norm
 
+Reference = int | Tensor | None
+"""Rows whose statistics count in a batch norm: None is all of them, a number so many at the beginning, a
+tensor the weight of each row, ``(B,)``, or of each row and task, ``(B, T)``."""
+
 
 def has_routes(x: Tensor) -> bool:
     """Whether faster routes exist for ``x``: on the CPU, and for plain tensors, outside ``torch.func``."""
@@ -170,8 +174,17 @@ def scaled(x: Tensor, factor: Tensor | None) -> Tensor:
 
 def dropped(x: Tensor, noise: Tensor) -> Tensor:
     """``x (B, T*C, H, W)`` times a factor for each image, ``(B,)``, or image and task, ``(B, T)``."""
-    noise = noise.reshape(x.shape[0], -1, 1)
-    return x * noise.expand(-1, -1, x.shape[1] // noise.shape[1]).reshape(*x.shape[:2], 1, 1)
+    return x * by_row(noise, x.shape[1])[:, :, None, None]
+
+
+def by_row(factor: Tensor, channels: int) -> Tensor:
+    """A factor for each image, ``(B,)``, or image and task, ``(B, T)``, for each channel: ``(B, C)``.
+
+    >>> by_row(torch.tensor([[1.0, 2.0]]), 4)
+    tensor([[1., 1., 2., 2.]])
+    """
+    factor = factor.reshape(factor.shape[0], -1, 1)
+    return factor.expand(-1, -1, channels // factor.shape[1]).flatten(1)
 
 
 def by_channel(factor: Tensor, channels: int) -> Tensor:

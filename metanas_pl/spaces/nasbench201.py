@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Alphas, Mask, Mixing, is_member
 from metanas_pl.spaces.base import Context, SearchSpace, nonzero
-from metanas_pl.spaces.layers import Conv, Head
+from metanas_pl.spaces.layers import Conv, Head, Reference
 from metanas_pl.spaces.nasbench201_genotype import N_NODES, OPERATIONS, Nasbench201Genotype
 from metanas_pl.spaces.primitives import BatchStatNorm, ConvNorm, Identity, Pool, Zero
 
@@ -78,7 +78,7 @@ class ResidualReduction(nn.Module):
         self.second = ConvNorm(Conv(c_out, c_out, 3), affine=True)
         self.shortcut = Conv(c_in, c_out, 1)
 
-    def forward(self, x: Tensor, reference: int | None) -> Tensor:
+    def forward(self, x: Tensor, reference: Reference) -> Tensor:
         """``(B, C, H, W) -> (B, C_out, ceil(H/2), ceil(W/2))``."""
         pooled = F.avg_pool2d(x, 2, 2, ceil_mode=True)
         return self.shortcut(pooled) + self.second(self.first(x, reference), reference)

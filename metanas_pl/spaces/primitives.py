@@ -1,8 +1,8 @@
 """Candidate operations (primitives) of cell-based search spaces, and batch norm on batch statistics.
 
 Every module takes ``(x, reference, factor)``. ``x`` is ``(B, C, H, W)``, or ``(B, T*C, H, W)`` with the
-channels of T tasks side by side. ``reference`` is None, or the number of leading rows of ``x`` whose
-statistics normalise the whole batch: with the support set as those rows, a query's prediction does not
+channels of T tasks side by side. ``reference`` says whose statistics normalise the whole batch (see
+:data:`~metanas_pl.spaces.layers.Reference`): with those of the support set, a query's prediction does not
 depend on the other queries, which is *inductive* evaluation. ``factor`` multiplies the output, ``()`` or
 ``(T,)``: the mixing weight, which costs nothing where a batch norm scales anyway.
 """
@@ -17,7 +17,16 @@ from torch import Tensor, nn
 
 from metanas_pl.primitive_names import NONE
 from metanas_pl.spaces.batch_norm import statistics
-from metanas_pl.spaces.layers import Conv, by_channel, join, normalised, pool, scaled
+from metanas_pl.spaces.layers import (
+    Conv,
+    Reference,
+    by_channel,
+    by_row,
+    join,
+    normalised,
+    pool,
+    scaled,
+)
 
 
 class BatchStatNorm(nn.Module):
@@ -30,9 +39,9 @@ class BatchStatNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
 
     def forward(
-        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
-        """Normalise ``x (B, C, H, W)``, by its first ``reference`` rows if that is given."""
+        """Normalise ``x (B, C, H, W)`` by the statistics of all rows, or those of ``reference``."""
         weight: Tensor | None = self.weight
         bias: Tensor | None = self.bias
         if factor is not None:
@@ -42,10 +51,20 @@ class BatchStatNorm(nn.Module):
         if reference is None:
             return normalised(x, weight, bias, self.eps)
         # Not F.batch_norm: that has no derivative with respect to the statistics it is given.
-        mean, scale = statistics(x[:reference], self.eps)
+        mean, scale = _statistics(x, reference, self.eps)
         scale = scale if weight is None else scale * weight
         shift = -mean * scale if bias is None else bias - mean * scale
         return x * scale[:, None, None] + shift[:, None, None]
+
+
+def _statistics(x: Tensor, reference: int | Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Mean and ``1 / sqrt(variance + eps)``, ``(C,)``, of the first rows or of weighted rows."""
+    if isinstance(reference, int):
+        return statistics(x[:reference], eps)
+    share = by_row(reference / reference.sum(0), x.shape[1]).to(x.dtype)
+    mean = (x.mean((2, 3)) * share).sum(0)
+    variance = ((x - mean[:, None, None]).square().mean((2, 3)) * share).sum(0)
+    return mean, torch.rsqrt(variance + eps)
 
 
 class ConvNorm(nn.Module):
@@ -58,7 +77,7 @@ class ConvNorm(nn.Module):
         self.norm = BatchStatNorm(convs[-1].out_channels, affine)
 
     def forward(
-        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
         """``(B, C, H, W) -> (B, C_out, H', W')``."""
         x = F.relu(x) if self.relu else x
@@ -78,7 +97,7 @@ class FactorizedReduce(nn.Module):
         self.norm = BatchStatNorm(c_out, affine)
 
     def forward(
-        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
         """``(B, C, H, W) -> (B, C_out, ceil(H/2), ceil(W/2))``; an odd side has no odd grid to add."""
         x = F.relu(x)
@@ -96,7 +115,7 @@ class Pool(nn.Module):
         self.kind, self.stride = kind, stride
 
     def forward(
-        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
         """``(B, C, H, W) -> (B, C, ceil(H/stride), ceil(W/stride))``."""
         return scaled(pool(x, self.kind, self.stride), factor)
@@ -110,7 +129,7 @@ class PoolNorm(Pool):
         self.norm = BatchStatNorm(channels, affine)
 
     def forward(
-        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
         """``(B, C, H, W) -> (B, C, ceil(H/stride), ceil(W/stride))``."""
         return self.norm(super().forward(x), reference, factor)
@@ -124,7 +143,7 @@ class Zero(nn.Module):
         self.stride = stride
 
     def forward(
-        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
         """``(B, C, H, W) -> (B, C, ceil(H/stride), ceil(W/stride))``."""
         return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
@@ -134,7 +153,7 @@ class Identity(nn.Module):
     """``skip_connect`` at stride 1. Drop path leaves it alone."""
 
     def forward(
-        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
         """Return ``x``, times the factor."""
         return scaled(x, factor)
@@ -144,7 +163,7 @@ class Chain(nn.ModuleList):
     """Primitives one after the other."""
 
     def forward(
-        self, x: Tensor, reference: int | None = None, factor: Tensor | None = None
+        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
         """Apply each in turn; the factor is that of the last."""
         *layers, last = self

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from metanas_pl.data import EpisodeDataModule
 from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
 
 META = StoreMeta(name="toy", source="made up", licence="none", ink_is_one=True)
@@ -30,3 +32,13 @@ def toy_classes(n_images: int = N_IMAGES) -> Iterator[ClassImages]:
 @pytest.fixture(scope="session")
 def toy_store(tmp_path_factory: pytest.TempPathFactory) -> ClassStore:
     return build_store(tmp_path_factory.mktemp("toy") / "store", toy_classes(), META)
+
+
+@pytest.fixture
+def toy_data(tmp_path: Path) -> EpisodeDataModule:
+    """Episodes of the toy store of ``tests.data.test_sources.own_source``, ready to be asked for."""
+    module = EpisodeDataModule(
+        "tests.data.test_sources.own_source", cache_dir=str(tmp_path), n_ways=3, n_queries=2
+    )
+    module.setup()
+    return module
