@@ -10,7 +10,7 @@ import pytest
 
 from metanas_pl.data_command.main import COMMANDS
 from tests.data_command.conftest import Command
-from tests.runs import environment, execute
+from tests.runs import environment
 
 
 def test_help_names_every_command(command: Command) -> None:
