@@ -60,7 +60,7 @@ def open_files(root: Path, wanted: Wanted, scratch: Path) -> Iterator[Files]:
     if root.is_dir():
         yield _folder(root, wanted)
     elif zipfile.is_zipfile(root):
-        with zipfile.ZipFile(root) as archive:
+        with _opened_zip(root) as archive:
             yield _zip(root, archive, wanted)
     elif root.is_file() and tarfile.is_tarfile(root):
         with tempfile.TemporaryFile(dir=scratch) as spool:
@@ -82,6 +82,13 @@ def _folder(root: Path, wanted: Wanted) -> Files:
     return Files(tuple(chosen), lambda name: (root / name).read_bytes())
 
 
+def _opened_zip(root: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(root)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise ArchiveError(f"{root} is cut short or damaged ({error}): get it anew") from error
+
+
 def _zip(root: Path, archive: zipfile.ZipFile, wanted: Wanted) -> Files:
     guard = _Guard(root, wanted)
     members = {}
@@ -93,7 +100,7 @@ def _zip(root: Path, archive: zipfile.ZipFile, wanted: Wanted) -> Files:
     def read(name: PurePosixPath) -> bytes:
         try:
             return archive.read(members[name])
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
             raise ArchiveError(f"{root}: {name} cannot be read ({error})") from error
 
     return Files(tuple(sorted(members)), read)

@@ -125,6 +125,13 @@ def test_damaged_archives(tmp_path: Path) -> None:
     zipped.write_bytes(data)
     with pytest.raises(ArchiveError, match=r"0\.txt cannot be read"):
         read_all(zipped)
+    zipped.write_bytes(data[1000:])  # the list at the end is there, the files are not
+    with pytest.raises(ArchiveError, match=r"bad\.zip is cut short or damaged|cannot be read"):
+        read_all(zipped)
+    data[data.rindex(b"PK\x01\x02")] = 0
+    zipped.write_bytes(data)
+    with pytest.raises(ArchiveError, match=r"bad\.zip is cut short or damaged"):
+        read_all(zipped)
     (tmp_path / "page.zip").write_text("<html>")
     with pytest.raises(ArchiveError, match="neither a folder, a zip nor a tar file"):
         read_all(tmp_path / "page.zip")
