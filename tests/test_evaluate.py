@@ -180,7 +180,7 @@ def test_one_source_of_a_mixture_needs_no_weights(zero_head: Path, tmp_path: Pat
     torch.save(checkpoint, tmp_path / "mixed.ckpt")
     ckpt = f"ckpt_path={tmp_path / 'mixed.ckpt'}"
     for override, expected in (("seed=0", mixed), ("data.source=glyphs", ("glyphs", None))):
-        asked = cli.to_config(runs.compose([ckpt, override]), trains=False)
+        asked = cli.to_config(runs.compose([ckpt, f"run_dir={tmp_path}", override]), trains=False)
         found = evaluate.as_trained(asked, [o for o in (override,) if "data" in o]).data
         wanted = tuple(expected.values()) if isinstance(expected, dict) else expected
         assert (found.source, found.weights) == wanted
