@@ -12,7 +12,10 @@ from omegaconf import DictConfig
 from metanas_pl import cli, conf
 
 TAKES = ("data", "evaluation", "trainer", "logger", "callbacks", "ckpt_path", "run_dir")
-OF_A_DATA_SET = ("source", "root", "weights", "options")  # what `data=<name>` changes here
+CHANGES = {  # keys that an override changes here, where it is not the one that it names
+    "data": ("source", "root", "weights", "options"),
+    "data.source": ("source", "weights"),
+}
 
 
 def run(cfg: DictConfig) -> dict[str, Any]:
@@ -62,7 +65,7 @@ def as_trained(asked: conf.Config, overrides: list[str]) -> conf.Config:
         group, _, name = key.partition(".")
         conf.check(group in TAKES, key, "...", f"metanas-evaluate takes {', '.join(TAKES)}")
         if group in trained:
-            names = (name,) if name else OF_A_DATA_SET if group == "data" else tuple(new[group])
+            names = CHANGES.get(key) or ((name,) if name else tuple(new[group]))
             trained[group] |= {n: new[group][n] for n in names}
     channels, size, _ = known["image_shape"]
     for name, value in (("channels", channels), ("image_size", size)):

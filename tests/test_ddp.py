@@ -26,7 +26,7 @@ DDP = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
 
 
 PAIRS = {
-    "reptile": [],
+    "reptile": ["data.n_ways=[2,4]", "data.n_shots=[1,3]", "data.augment={crop: 1, flip: true}"],
     "meta_sgd": ["nas=gdas"],
     "mamlpp": ["nas=drnas", "meta.options={multi_step_until: 4, second_order_from: 2}"],
     # One CG iteration: five amplify rounding errors, of 1e-17 to 1e-3 in five outer steps, and do so in
@@ -74,7 +74,7 @@ def test_two_ranks_equal_one_process_with_warm_up_ending_in_between(tmp_path: Pa
 def test_two_ranks_equal_one_process_with_noise_and_learned_hyper_parameters(
     tmp_path: Path,
 ) -> None:
-    """Five pairs of methods, in one launch of two processes."""
+    """Five pairs of methods, one with episodes of different sizes, in one launch of two processes."""
     images = make_images(tmp_path / "images")
     runs = {meta: [*options_of(images, meta), *more] for meta, more in PAIRS.items()}
     two = [[*options, *DDP, f"run_dir={tmp_path / 'two' / meta}"] for meta, options in runs.items()]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from metanas_pl import evaluate, train
+from metanas_pl import cli, evaluate, train
 from tests import runs
 
 
@@ -171,6 +171,19 @@ def test_another_data_set(
     assert results["test/n_episodes"] == 5, "what `data=` does not name stays as trained"
     accuracies = [float(r["accuracy"]) * 24 for r in runs.read_rows(folder / "episodes_test.csv")]
     assert all(a == pytest.approx(round(a), abs=1e-3) for a in accuracies)
+
+
+def test_one_source_of_a_mixture_needs_no_weights(zero_head: Path, tmp_path: Path) -> None:
+    checkpoint = runs.load(zero_head / "checkpoints" / "best.ckpt")
+    mixed = {"source": ["folder", "glyphs"], "weights": [2, 1]}
+    checkpoint["datamodule_hyper_parameters"] |= mixed
+    torch.save(checkpoint, tmp_path / "mixed.ckpt")
+    ckpt = f"ckpt_path={tmp_path / 'mixed.ckpt'}"
+    for override, expected in (("seed=0", mixed), ("data.source=glyphs", ("glyphs", None))):
+        asked = cli.to_config(runs.compose([ckpt, f"run_dir={tmp_path}", override]), trains=False)
+        found = evaluate.as_trained(asked, [o for o in (override,) if "data" in o]).data
+        wanted = tuple(expected.values()) if isinstance(expected, dict) else expected
+        assert (found.source, found.weights) == wanted
 
 
 def test_images_that_changed_since_the_training_are_found_out(

@@ -7,7 +7,14 @@ import torch
 from torch import nn
 
 from metanas_pl.primitive_names import ALL_PRIMITIVES, PRIMITIVES
-from metanas_pl.spaces.primitives import BUILDERS, Pool, PoolNorm, Zero, make_primitive
+from metanas_pl.spaces.primitives import (
+    BUILDERS,
+    BatchStatNorm,
+    Pool,
+    PoolNorm,
+    Zero,
+    make_primitive,
+)
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -68,3 +75,19 @@ def test_none_gives_zeros_whatever_it_sees() -> None:
     x = torch.full((1, 1, 3, 3), torch.inf)
     assert (Zero(2)(x) == torch.zeros(1, 1, 2, 2)).all()
     assert (torch.func.vmap(Zero(1))(x.unsqueeze(0)) == 0).all()
+
+
+@pytest.mark.parametrize("affine", [False, True])
+def test_norm_by_weighted_rows_is_that_of_the_rows_alone(affine: bool) -> None:
+    """One task, and two with channels side by side that count other rows."""
+    norm = BatchStatNorm(3, affine=affine).double()
+    x = torch.randn(6, 3, 4, 4, dtype=torch.float64)
+    rows = torch.tensor([1.0, 0, 1, 1, 0, 0], dtype=torch.float64)
+    known = x[rows > 0]
+    torch.testing.assert_close(norm(x, rows)[rows > 0], norm(known))
+    torch.testing.assert_close(norm(x, rows), norm(torch.cat([known, x]), 3)[3:])
+    beside = BatchStatNorm(6, affine=False).double()
+    both = beside(torch.cat([x, x.flip(0)], 1), torch.stack([rows, rows.flip(0)], 1))
+    torch.testing.assert_close(both[:, :3], both[:, 3:].flip(0))
+    plain = BatchStatNorm(3, affine=False).double()
+    torch.testing.assert_close(both[:, :3], plain(x, rows))
