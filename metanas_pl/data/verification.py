@@ -40,7 +40,7 @@ def verify_store(store: ClassStore, info: SourceInfo | None = None) -> list[Chec
 
     Args:
         store: what to check.
-        info: what its source promises; None leaves the number of classes unchecked.
+        info: what its source promises; None leaves the numbers of classes and images unchecked.
 
     Returns:
         one :class:`Check` each for checksum, number of classes, classes in two splits, images in
@@ -89,12 +89,22 @@ def _counts(store: ClassStore, info: SourceInfo | None) -> Check:
     text = f"{_slashed(found)} classes (train/val/test)"
     if not (info and info.n_classes):
         return Check("passed", f"{text}; how many there should be is not known")
+    expected = _slashed(info.n_classes)
+    if sum(found.values()) != sum(info.n_classes.values()):
+        return Check("failed", f"{text}, expected {expected}: part of the data set is missing")
+    if partial := _partial(store, info):
+        return Check("failed", f"{text}, but not of {info.images_a_class} images each", partial)
     if found == info.n_classes:
         return Check("passed", f"{text}, as it should be")
-    expected = _slashed(info.n_classes)
-    if sum(found.values()) == sum(info.n_classes.values()):
-        return Check("passed", f"{text}: all of them, in another split than {expected}")
-    return Check("failed", f"{text}, expected {expected}: part of the data set is missing")
+    return Check("passed", f"{text}: all of them, in another split than {expected}")
+
+
+def _partial(store: ClassStore, info: SourceInfo) -> tuple[str, ...]:
+    """Classes with fewer or more images than every class should have."""
+    if info.images_a_class is None:
+        return ()
+    odd = (c for c in all_classes(store) if c.count != info.images_a_class)
+    return tuple(f"{c.split} {label(c)}: {c.count}" for c in odd)
 
 
 def _slashed(n_classes: dict[str, int]) -> str:

@@ -46,6 +46,17 @@ def test_missing_classes_fail_and_another_split_does_not(toy_store: ClassStore) 
     assert of(verify_store(toy_store, other), "failed") == []
 
 
+def test_a_class_that_is_not_whole_fails(tmp_path: Path) -> None:
+    classes = [c._replace(images=c.images[: 8 - (c.name == "class3")]) for c in toy_classes()]
+    store = build_store(tmp_path / "s", classes, META)
+    info = SourceInfo("toy", "none", n_classes=N_CLASSES, images_a_class=8)
+    (failure,) = of(verify_store(store, info), "failed")
+    assert failure == (
+        "6/5/5 classes (train/val/test), but not of 8 images each",
+        ("train toy/class3: 7",),
+    )
+
+
 def test_an_image_in_two_splits_fails(tmp_path: Path) -> None:
     images = originals()
     images["class12"][3] = images["class1"][5]  # test and train
