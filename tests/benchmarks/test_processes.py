@@ -1,8 +1,17 @@
 """Benchmarks of whole processes."""
 
+import time
+
 import pytest
 
 from benchmarks import processes
+
+FEW = [
+    "data.n_train_episodes=20",
+    "space.channels=4",
+    "data.meta_batch_size=2",
+    "meta.inner.steps=1",
+]
 
 
 def test_a_limit_is_a_ratio_of_at_least_one() -> None:
@@ -14,6 +23,12 @@ def test_a_limit_is_a_ratio_of_at_least_one() -> None:
 def test_a_process_that_fails_says_why() -> None:
     with pytest.raises(RuntimeError, match="no module for this"):
         processes.python(["-c", "raise SystemExit('no module for this')"])
+
+
+def test_the_clock_counts_steps_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = time.perf_counter()
+    steps = processes.training_seconds(*FEW, "trainer.max_steps=3")
+    assert 0 < steps < 0.5 * (time.perf_counter() - begin)
 
 
 def test_two_ranks_are_compared_with_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
