@@ -117,24 +117,15 @@ def tieredimagenet_pickles(protocol: int = 4, as_arrays: bool = True) -> dict[st
     return files
 
 
-def cifar_fs_files() -> dict[str, bytes]:
-    """What ``cifar100.zip`` holds."""
-    files = {}
-    for split, names in CLASSES.items():
-        files[f"cifar100/splits/bertinetto/{split}.txt"] = "\n".join([*names, ""]).encode()
-        files[f"cifar100/splits/other/{split}.txt"] = b"nobody"
-        for name in names:
-            for k in range(N):
-                files[f"cifar100/data/{name}/{name}_{k}.png"] = png(picture(name, k, 32))
-    return files
-
-
 SUPERCLASSES = ("trees", "flowers", "insects", "people", "small_mammals", "large_carnivores")
 
 
-def fc100_files() -> dict[str, bytes]:
+CIFAR_FS_CLASSES = {"train": ("bee", "tulip"), "val": ("crab", "lamp"), "test": ("fox", "rose")}
+
+
+def cifar100_files(classes: dict[str, tuple[str, ...]] = CLASSES) -> dict[str, bytes]:
     """What ``cifar-100-python.tar.gz`` holds; class ``c`` is of superclass ``c % 6``."""
-    names = [name for split in CLASSES.values() for name in split]
+    names = [name for split in classes.values() for name in split]
     coarse = [c % len(SUPERCLASSES) for c in range(len(names))]
     tables: dict[str, Any] = {
         "meta": {b"fine_label_names": names, b"coarse_label_names": list(SUPERCLASSES)}

@@ -15,7 +15,14 @@ from PIL import Image
 
 from metanas_pl.data.fetch import download
 from metanas_pl.data.fetch.errors import DownloadError, FetchError
-from metanas_pl.data.sources import SOURCES, DataRequest, SourceInfo, fc100, prepare_source
+from metanas_pl.data.sources import (
+    SOURCES,
+    DataRequest,
+    SourceInfo,
+    cifar_fs,
+    fc100,
+    prepare_source,
+)
 from metanas_pl.data.store import SPLITS, ClassStore
 from tests.data import published_archives as made
 from tests.data.fetch.server import Server, serving
@@ -32,9 +39,11 @@ def prepared(source: str, tmp_path: Path, root: Path | None, side: int, **more: 
     return store
 
 
-def check_content(store: ClassStore, side: int) -> None:
-    """The classes of ``made.CLASSES``, in their splits, each with its own images in order."""
-    for split, names in made.CLASSES.items():
+def check_content(
+    store: ClassStore, side: int, classes: dict[str, tuple[str, ...]] = made.CLASSES
+) -> None:
+    """The classes in their splits, each with its own images in order."""
+    for split, names in classes.items():
         assert sorted(info.name for info in store.classes(split)) == list(names)
         for info in store.classes(split):
             found = store.images[info.offset : info.offset + info.count].transpose(0, 2, 3, 1)
@@ -86,13 +95,18 @@ def test_tieredimagenet(tmp_path: Path, protocol: int, as_arrays: bool) -> None:
 
 @pytest.mark.parametrize("write", [made.write_folder, made.write_zip, made.write_tar])
 def test_cifar_fs(tmp_path: Path, write: Write) -> None:
-    root = write(tmp_path / "root", made.cifar_fs_files())
-    check_content(prepared("cifar_fs", tmp_path, root, 32), 32)
+    root = write(tmp_path / "root", made.cifar100_files(made.CIFAR_FS_CLASSES))
+    check_content(prepared("cifar_fs", tmp_path, root, 32), 32, made.CIFAR_FS_CLASSES)
+
+
+def test_cifar_fs_holds_out_36_classes() -> None:
+    val, test = (set(cifar_fs.HELD_OUT[split]) for split in ("val", "test"))
+    assert (len(val), len(test), len(val & test)) == (16, 20, 0)
 
 
 @pytest.mark.parametrize("write", [made.write_folder, made.write_tar])
 def test_fc100(tmp_path: Path, write: Write) -> None:
-    store = prepared("fc100", tmp_path, write(tmp_path / "root", made.fc100_files()), 32)
+    store = prepared("fc100", tmp_path, write(tmp_path / "root", made.cifar100_files()), 32)
     groups = {split: {info.group for info in store.classes(split)} for split in SPLITS}
     assert groups == {
         "train": {"trees", "flowers"},
@@ -127,7 +141,7 @@ def test_cub(tmp_path: Path, crop: str) -> None:
     ("source", "files", "side"),
     [
         ("miniimagenet", made.miniimagenet_pickles, 84),
-        ("cifar_fs", made.cifar_fs_files, 32),
+        ("fc100", made.cifar100_files, 32),
     ],
 )
 @pytest.mark.parametrize("channels", [1, 3])
@@ -136,7 +150,8 @@ def test_any_size_in_grey_or_colour(
 ) -> None:
     root = made.write_folder(tmp_path / "root", files())
     store = prepared(source, tmp_path, root, 20, channels=channels)
-    image = Image.fromarray(made.picture("ant", 0, side)).convert("L" if channels == 1 else "RGB")
+    first = made.picture(store.classes("train")[0].name, 0, side)
+    image = Image.fromarray(first).convert("L" if channels == 1 else "RGB")
     expected = np.asarray(image.resize((20, 20), Image.Resampling.BICUBIC))
     found = store.images[0].transpose(1, 2, 0)
     np.testing.assert_array_equal(found, expected.reshape(20, 20, channels))
@@ -153,8 +168,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 ARCHIVES: dict[str, tuple[Callable[[], dict[str, bytes]], Write, str]] = {
-    "cifar_fs": (made.cifar_fs_files, made.write_zip, "cifar100.zip"),
-    "fc100": (made.fc100_files, made.write_tar, "cifar-100-python.tar.gz"),
+    "cifar_fs": (made.cifar100_files, made.write_tar, "cifar-100-python.tar.gz"),
+    "fc100": (made.cifar100_files, made.write_tar, "cifar-100-python.tar.gz"),
     "cub": (made.cub_files, made.write_tar, "CUB_200_2011.tgz"),
 }
 
@@ -164,8 +179,9 @@ def test_downloaded_archives(
     tmp_path: Path, server: Server, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files, write, name = ARCHIVES[source]
+    where = "cub" if source == "cub" else "cifar100"
     data = write(tmp_path / name, files()).read_bytes()
-    module = importlib.import_module(f"metanas_pl.data.sources.{source}")
+    module = importlib.import_module(f"metanas_pl.data.sources.{where}")
     assert module.URL.endswith(f"/{name}")
     monkeypatch.setattr(module, "URL", server.url + name)
     monkeypatch.setattr(module, "MD5", hashlib.md5(data).hexdigest())
@@ -199,10 +215,10 @@ def test_downloaded_pickles(
 def test_no_store_without_the_data(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = importlib.import_module("metanas_pl.data.sources.cifar_fs")
-    monkeypatch.setattr(module, "URL", server.url + "cifar100.zip")
+    module = importlib.import_module("metanas_pl.data.sources.cifar100")
+    monkeypatch.setattr(module, "URL", server.url + "cifar.tar.gz")
     for body in (b"<html>quota</html>", b"PK another file"):
-        server.files["cifar100.zip"] = body
+        server.files["cifar.tar.gz"] = body
         with pytest.raises(DownloadError):
             prepared("cifar_fs", tmp_path, None, 32)
     left = [p for p in (tmp_path / "cache").rglob("*") if p.is_file() and p.suffix != ".lock"]
@@ -225,7 +241,7 @@ def touching(path: Path) -> bytes:
     [
         ("miniimagenet", made.miniimagenet_pickles, "mini-imagenet-cache-train.pkl"),
         ("tieredimagenet", made.tieredimagenet_pickles, "tiered-imagenet-val_labels.pkl"),
-        ("fc100", made.fc100_files, "cifar-100-python/meta"),
+        ("fc100", made.cifar100_files, "cifar-100-python/meta"),
     ],
 )
 def test_malicious_pickles_run_nothing(
@@ -248,9 +264,11 @@ def without(files: dict[str, bytes], part: str) -> dict[str, bytes]:
         ("miniimagenet", without(made.miniimagenet_pickles(), "test"), "no pickle for test"),
         ("miniimagenet", {"x.txt": b"x"}, "holds no miniImageNet: expected mini-imagenet-cache"),
         ("tieredimagenet", without(made.tieredimagenet_pickles(), "val_l"), "val_labels.pkl, as"),
-        ("cifar_fs", without(made.cifar_fs_files(), "val.txt"), "no splits/bertinetto/val.txt"),
-        ("cifar_fs", without(made.cifar_fs_files(), "data/fox"), "no images in data/fox"),
-        ("fc100", without(made.fc100_files(), "meta"), "not CIFAR-100 for Python: it has no meta"),
+        (
+            "fc100",
+            without(made.cifar100_files(), "meta"),
+            "not CIFAR-100 for Python: it has no meta",
+        ),
         ("cub", {"x.txt": b"x"}, r"holds no CUB: expected CUB_200_2011/images"),
     ],
 )
@@ -283,8 +301,8 @@ def test_cub_without_boxes(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("default:.*is not the whole data set")
 def test_a_part_of_a_data_set_is_pointed_out(tmp_path: Path) -> None:
-    root = made.write_zip(tmp_path / "cifar100.zip", made.cifar_fs_files())
-    message = r"not the whole data set of 100 classes with 600 images each: found 9 classes with 4"
+    root = made.write_zip(tmp_path / "cifar.zip", made.cifar100_files(made.CIFAR_FS_CLASSES))
+    message = r"not the whole data set of 100 classes with 600 images each: found 6 classes with 4"
     with pytest.warns(UserWarning, match=message):
         prepared("cifar_fs", tmp_path, root, 32)
 
