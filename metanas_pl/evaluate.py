@@ -14,7 +14,7 @@ from metanas_pl import cli, conf
 TAKES = ("data", "evaluation", "trainer", "logger", "callbacks", "ckpt_path", "run_dir")
 CHANGES = {  # keys that an override changes here, where it is not the one that it names
     "data": ("source", "root", "weights", "options"),
-    "data.source": ("source", "weights"),
+    "data.source": ("source", "root", "weights", "options"),
 }
 
 
@@ -64,7 +64,11 @@ def as_trained(asked: conf.Config, overrides: list[str]) -> conf.Config:
     for key in overridden(overrides):
         group, _, name = key.partition(".")
         conf.check(group in TAKES, key, "...", f"metanas-evaluate takes {', '.join(TAKES)}")
-        if group in trained:
+        outer, _, inner = name.partition(".")  # data.options.split
+        if inner and group in trained:
+            value = new[group][outer][inner]
+            trained[group][outer] = {**(trained[group][outer] or {}), inner: value}
+        elif group in trained:
             names = CHANGES.get(key) or ((name,) if name else tuple(new[group]))
             trained[group] |= {n: new[group][n] for n in names}
     channels, size, _ = known["image_shape"]

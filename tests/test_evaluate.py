@@ -173,17 +173,27 @@ def test_another_data_set(
     assert all(a == pytest.approx(round(a), abs=1e-3) for a in accuracies)
 
 
-def test_one_source_of_a_mixture_needs_no_weights(zero_head: Path, tmp_path: Path) -> None:
+def test_a_part_of_a_group_within_data(zero_head: Path, tmp_path: Path) -> None:
+    overrides = ["data.augment.at_test=true", "data.augment.flip=true"]
+    ckpt = [f"ckpt_path={zero_head / 'checkpoints' / 'best.ckpt'}", f"run_dir={tmp_path}"]
+    asked = cli.to_config(runs.compose([*ckpt, *overrides, "data.augment.shift=3"]), trains=False)
+    augment = evaluate.as_trained(asked, overrides).data.augment
+    assert (augment.at_test, augment.flip, augment.shift) == (True, True, 0.0)
+
+
+def test_one_source_of_a_mixture_needs_neither_weights_nor_roots(
+    zero_head: Path, tmp_path: Path
+) -> None:
     checkpoint = runs.load(zero_head / "checkpoints" / "best.ckpt")
-    mixed = {"source": ["folder", "glyphs"], "weights": [2, 1]}
+    mixed = {"source": ["folder", "glyphs"], "weights": [2, 1], "root": ["/images", None]}
     checkpoint["datamodule_hyper_parameters"] |= mixed
     torch.save(checkpoint, tmp_path / "mixed.ckpt")
     ckpt = f"ckpt_path={tmp_path / 'mixed.ckpt'}"
-    for override, expected in (("seed=0", mixed), ("data.source=glyphs", ("glyphs", None))):
+    for override, expected in (("seed=0", mixed), ("data.source=glyphs", ("glyphs", None, None))):
         asked = cli.to_config(runs.compose([ckpt, f"run_dir={tmp_path}", override]), trains=False)
         found = evaluate.as_trained(asked, [o for o in (override,) if "data" in o]).data
         wanted = tuple(expected.values()) if isinstance(expected, dict) else expected
-        assert (found.source, found.weights) == wanted
+        assert (found.source, found.weights, found.root) == wanted
 
 
 def test_images_that_changed_since_the_training_are_found_out(
