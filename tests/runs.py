@@ -94,7 +94,13 @@ def start(program: str, arguments: Sequence[str], folder: Path, **env: str) -> A
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_heed_ctrl_c,
     )
+
+
+def _heed_ctrl_c() -> None:
+    """A child of a job in the background would pass over it, as that job does."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def execute(program: str, arguments: Sequence[str], folder: Path, **env: str) -> Any:

@@ -19,7 +19,7 @@ MISTAKES = [
     ("experiment=nothing", ["experiment/nothing", "glyphs_5way_1shot"]),
     ("space=resnet", ["space/resnet", "metanas_compact"]),
     ("data=cifar1000", ["data/cifar1000", "omniglot"]),
-    ("data.n_ways=five", ["data.n_ways", "five", "Integer"]),
+    ("data.n_ways=five", ["data.n_ways=five", "a whole number, or a range"]),
     ("data.n_ways=0", ["data.n_ways=0", "at least 2"]),
     ("data.n_ways=500", ["data.n_ways=500", "classes"]),
     ("data.meta_batch_size=-1", ["data.meta_batch_size=-1", "at least 1"]),
