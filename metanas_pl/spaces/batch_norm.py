@@ -103,3 +103,44 @@ class _NormBackward(torch.autograd.Function):
         if of_sums:
             to_g = torch.addcmul(to_g, x, _wide(v * r)).add_(_wide(c - v * r * mean))
         return to_g, to_x, None if weight is None else r * curvature, None, None, None
+
+
+def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """``x (B, C, H, W)`` times ``scale (C,)`` plus ``shift (C,)``, one pass over x each way.
+
+    For plain tensors outside of ``torch.func``.
+
+    >>> scale_and_shift(torch.ones(1, 1, 1, 2), torch.tensor([2.0]), torch.tensor([3.0]))
+    tensor([[[[5., 5.]]]])
+    """
+    y: Tensor = _Affine.apply(x, scale, shift)
+    return y
+
+
+class _Affine(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        ctx.save_for_backward(x, scale)
+        zero, one = torch.zeros_like(scale), torch.ones_like(scale)
+        y, *_ = torch.native_batch_norm(x, scale, shift, zero, one, False, 0.0, 0.0)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
+        return _AffineBackward.apply(g, *ctx.saved_tensors)
+
+
+class _AffineBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, x: Tensor, scale: Tensor) -> Any:
+        ctx.save_for_backward(g, x, scale)
+        zero, one = torch.zeros_like(scale), torch.ones_like(scale)
+        known = (scale, zero, one, None, None, False, 0.0, [True, True, True])
+        return torch.ops.aten.native_batch_norm_backward(g, x, *known)
+
+    @staticmethod
+    def backward(ctx: Any, u: Tensor, v: Tensor, c: Tensor) -> Any:  # type: ignore[override]
+        """From the gradients u, v, c of ``g scale``, ``sum(g x)``, ``sum(g)`` those of g, x, scale."""
+        g, x, scale = ctx.saved_tensors
+        to_g = u * _wide(scale) + x * _wide(v) + _wide(c)
+        return to_g, g * _wide(v), (u * g).sum((0, 2, 3))

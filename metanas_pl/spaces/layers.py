@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metanas_pl.spaces.batch_norm import batch_norm
+from metanas_pl.spaces.batch_norm import batch_norm, scale_and_shift
 
 Reference = int | Tensor | None
 """Rows whose statistics count in a batch norm: None is all of them, a number so many at the beginning, a
@@ -108,6 +108,13 @@ def normalised(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
     if has_routes(x):
         return batch_norm(x, weight, bias, eps)
     return F.batch_norm(x, None, None, weight, bias, training=True, eps=eps)
+
+
+def affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """``x (B, C, H, W)`` times ``scale (C,)`` plus ``shift (C,)``."""
+    if has_routes(x):
+        return scale_and_shift(x, scale, shift)
+    return x * scale[:, None, None] + shift[:, None, None]
 
 
 def pool(x: Tensor, kind: str, stride: int, kernel: int = 3) -> Tensor:

@@ -20,6 +20,7 @@ from metanas_pl.spaces.batch_norm import statistics
 from metanas_pl.spaces.layers import (
     Conv,
     Reference,
+    affine,
     by_channel,
     by_row,
     join,
@@ -54,7 +55,7 @@ class BatchStatNorm(nn.Module):
         mean, scale = _statistics(x, reference, self.eps)
         scale = scale if weight is None else scale * weight
         shift = -mean * scale if bias is None else bias - mean * scale
-        return x * scale[:, None, None] + shift[:, None, None]
+        return affine(x, scale, shift)
 
 
 def _statistics(x: Tensor, reference: int | Tensor, eps: float) -> tuple[Tensor, Tensor]:

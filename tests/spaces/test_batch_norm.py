@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from metanas_pl.spaces.batch_norm import batch_norm
+from metanas_pl.spaces.batch_norm import batch_norm, scale_and_shift
 
 EPS = 1e-3
 
@@ -60,6 +60,21 @@ def test_three_derivatives_are_those_of_plain_operations(
     given = [x.detach().contiguous(memory_format=layout).requires_grad_(), *rest]
     for mine, theirs in zip(
         derivatives(our_batch_norm, given), derivatives(plain_batch_norm, given), strict=True
+    ):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_scale_and_shift(layout: torch.memory_format) -> None:
+    x, scale, shift = inputs("both")
+    assert x is not None
+    given = [x.detach().contiguous(memory_format=layout).requires_grad_(), scale, shift]
+
+    def plain(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        return x * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
+
+    for mine, theirs in zip(
+        derivatives(scale_and_shift, given), derivatives(plain, given), strict=True
     ):
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
 
