@@ -105,42 +105,55 @@ class _NormBackward(torch.autograd.Function):
         return to_g, to_x, None if weight is None else r * curvature, None, None, None
 
 
-def scale_and_shift(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """``x (B, C, H, W)`` times ``scale (C,)`` plus ``shift (C,)``, one pass over x each way.
+def reference_norm(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, rows: int
+) -> Tensor:
+    """``x (B, C, H, W)`` normalised by the mean and the variance of its first ``rows`` rows.
 
-    For plain tensors outside of ``torch.func``.
+    For plain tensors outside of ``torch.func``, to any order of derivative; the first is the fast one.
 
-    >>> scale_and_shift(torch.ones(1, 1, 1, 2), torch.tensor([2.0]), torch.tensor([3.0]))
-    tensor([[[[5., 5.]]]])
+    >>> reference_norm(torch.tensor([1.0, 3.0, 4.0]).view(3, 1, 1, 1), None, None, 0.0, 2).flatten()
+    tensor([-1.,  1.,  2.])
     """
-    y: Tensor = _Affine.apply(x, scale, shift)
+    y: Tensor = _ReferenceNorm.apply(x, weight, bias, eps, rows)
     return y
 
 
-class _Affine(torch.autograd.Function):
+def by_statistics(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, r: Tensor
+) -> Tensor:
+    """``(x - mean) r weight + bias``, where None are 1 and 0.
+
+    Not ``F.batch_norm``: that has no derivative with respect to the statistics it is given.
+    """
+    scale = r if weight is None else r * weight
+    shift = -mean * scale if bias is None else bias - mean * scale
+    return x * _wide(scale) + _wide(shift)
+
+
+class _ReferenceNorm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        ctx.save_for_backward(x, scale)
-        zero, one = torch.zeros_like(scale), torch.ones_like(scale)
-        y, *_ = torch.native_batch_norm(x, scale, shift, zero, one, False, 0.0, 0.0)
+    def forward(ctx: Any, x: Tensor, weight: Any, bias: Any, eps: float, rows: int) -> Tensor:
+        mean, r = statistics(x[:rows], eps)
+        ctx.save_for_backward(x, weight, bias, mean, r)
+        ctx.eps, ctx.rows = eps, rows
+        y, *_ = torch.native_batch_norm(x, weight, bias, mean, r.pow(-2), False, 0.0, 0.0)
         return y
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
-        return _AffineBackward.apply(g, *ctx.saved_tensors)
-
-
-class _AffineBackward(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, g: Tensor, x: Tensor, scale: Tensor) -> Any:
-        ctx.save_for_backward(g, x, scale)
-        zero, one = torch.zeros_like(scale), torch.ones_like(scale)
-        known = (scale, zero, one, None, None, False, 0.0, [True, True, True])
-        return torch.ops.aten.native_batch_norm_backward(g, x, *known)
-
-    @staticmethod
-    def backward(ctx: Any, u: Tensor, v: Tensor, c: Tensor) -> Any:  # type: ignore[override]
-        """From the gradients u, v, c of ``g scale``, ``sum(g x)``, ``sum(g)`` those of g, x, scale."""
-        g, x, scale = ctx.saved_tensors
-        to_g = u * _wide(scale) + x * _wide(v) + _wide(c)
-        return to_g, g * _wide(v), (u * g).sum((0, 2, 3))
+        x, weight, bias, mean, r = ctx.saved_tensors
+        needs = ctx.needs_input_grad[:3]
+        if torch.is_grad_enabled():  # a second derivative: of plain operations
+            y = by_statistics(x, weight, bias, *statistics(x[: ctx.rows], ctx.eps))
+            wanted = [t for t, need in zip((x, weight, bias), needs, strict=True) if need]
+            found = iter(torch.autograd.grad(y, wanted, g, create_graph=True))
+            return *(next(found) if need else None for need in needs), None, None
+        known = (weight, mean, r.pow(-2), None, None, False, 0.0, [True, True, True])
+        dx, dw, db = torch.ops.aten.native_batch_norm_backward(g, x, *known)
+        # The statistics depend on the first rows, as in the ordinary batch norm.
+        first = x[: ctx.rows]
+        share = (r if weight is None else r * weight) * x.shape[1] / first.numel()
+        along_x = share * r * dw
+        dx[: ctx.rows] -= torch.addcmul(_wide(share * db - along_x * mean), first, _wide(along_x))
+        return dx, dw if needs[1] else None, db if needs[2] else None, None, None

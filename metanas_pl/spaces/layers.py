@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metanas_pl.spaces.batch_norm import batch_norm, scale_and_shift
+from metanas_pl.spaces.batch_norm import batch_norm, by_statistics, reference_norm, statistics
 
 Reference = int | Tensor | None
 """Rows whose statistics count in a batch norm: None is all of them, a number so many at the beginning, a
@@ -103,18 +103,27 @@ def dilated_depthwise(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
     )
 
 
-def normalised(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-    """Batch norm by the statistics of the batch."""
+def normalised(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, reference: Reference = None
+) -> Tensor:
+    """Batch norm ``(B, C, H, W)`` by the statistics of the rows of ``reference``."""
+    if isinstance(reference, Tensor):
+        return by_statistics(x, weight, bias, *weighted_statistics(x, reference, eps))
+    if reference is None:
+        if has_routes(x):
+            return batch_norm(x, weight, bias, eps)
+        return F.batch_norm(x, None, None, weight, bias, training=True, eps=eps)
     if has_routes(x):
-        return batch_norm(x, weight, bias, eps)
-    return F.batch_norm(x, None, None, weight, bias, training=True, eps=eps)
+        return reference_norm(x, weight, bias, eps, reference)
+    return by_statistics(x, weight, bias, *statistics(x[:reference], eps))
 
 
-def affine(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """``x (B, C, H, W)`` times ``scale (C,)`` plus ``shift (C,)``."""
-    if has_routes(x):
-        return scale_and_shift(x, scale, shift)
-    return x * scale[:, None, None] + shift[:, None, None]
+def weighted_statistics(x: Tensor, rows: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Mean and ``1 / sqrt(variance + eps)`` of each channel, ``(C,)``, by the weights of the rows."""
+    share = by_row(rows / rows.sum(0), x.shape[1]).to(x.dtype)
+    mean = (x.mean((2, 3)) * share).sum(0)
+    variance = ((x - mean[:, None, None]).square().mean((2, 3)) * share).sum(0)
+    return mean, torch.rsqrt(variance + eps)
 
 
 def pool(x: Tensor, kind: str, stride: int, kernel: int = 3) -> Tensor:

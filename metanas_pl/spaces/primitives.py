@@ -16,13 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metanas_pl.primitive_names import NONE
-from metanas_pl.spaces.batch_norm import statistics
 from metanas_pl.spaces.layers import (
     Conv,
     Reference,
-    affine,
     by_channel,
-    by_row,
     join,
     normalised,
     pool,
@@ -49,23 +46,7 @@ class BatchStatNorm(nn.Module):
             factor = by_channel(factor, x.shape[1]).to(x.dtype)
             weight = factor if weight is None else weight * factor
             bias = None if bias is None else bias * factor
-        if reference is None:
-            return normalised(x, weight, bias, self.eps)
-        # Not F.batch_norm: that has no derivative with respect to the statistics it is given.
-        mean, scale = _statistics(x, reference, self.eps)
-        scale = scale if weight is None else scale * weight
-        shift = -mean * scale if bias is None else bias - mean * scale
-        return affine(x, scale, shift)
-
-
-def _statistics(x: Tensor, reference: int | Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Mean and ``1 / sqrt(variance + eps)``, ``(C,)``, of the first rows or of weighted rows."""
-    if isinstance(reference, int):
-        return statistics(x[:reference], eps)
-    share = by_row(reference / reference.sum(0), x.shape[1]).to(x.dtype)
-    mean = (x.mean((2, 3)) * share).sum(0)
-    variance = ((x - mean[:, None, None]).square().mean((2, 3)) * share).sum(0)
-    return mean, torch.rsqrt(variance + eps)
+        return normalised(x, weight, bias, self.eps, reference)
 
 
 class ConvNorm(nn.Module):
