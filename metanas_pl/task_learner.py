@@ -66,8 +66,12 @@ class Builder:
         betas = (inner.beta1, inner.beta2)
         alpha_optimizer = inner.alpha_optimizer or inner.optimizer
 
-        def optimizers(hyper: Params, step: int) -> tuple[InnerOptimizer, InnerOptimizer]:
-            rate = rates.at(hyper, step)
+        head = theta.weights["head.bias"]
+
+        def optimizers(
+            hyper: Params, step: int, n_ways: Tensor
+        ) -> tuple[InnerOptimizer, InnerOptimizer]:
+            rate = of_ways(rates.at(hyper, step), n_ways.to(head) / head.shape[0])
             return (
                 make_optimizer(inner.optimizer, rate, betas, inner.weight_decay),
                 make_optimizer(alpha_optimizer, rate, betas, inner.alpha_weight_decay),
@@ -125,6 +129,16 @@ class Builder:
             return value if own is None else value + own(mixing)
 
         return penalty
+
+
+def of_ways(rate: Callable[[str], Any], share: Tensor) -> Callable[[str], Any]:
+    """Rates for an episode with ``share`` times the ways of the training: the head's grow with it.
+
+    The gradient of the mean loss at a row of the head shrinks as 1 / ways. With this rate the first step
+    from an empty head gives every class  rate / trained ways * (its mean feature - that of all),  however
+    many others there are, so a head trained with 20 ways adapts to 5 as it has learned to.
+    """
+    return lambda name: rate(name) * share if name in HEAD else rate(name)
 
 
 def affine_norms(space: SearchSpace) -> list[str]:

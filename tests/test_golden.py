@@ -140,7 +140,7 @@ def check_reptile(case: dict[str, Any], grouped: bool) -> None:
     schedule = temperatures(steps, arch_steps, anneal["t_max"], anneal["t_min"])
     learner = TaskLearner(
         architecture_steps.first_order,
-        lambda hyper, step: inner_optimizers(inner),
+        lambda *_: inner_optimizers(inner),
         schedule,
         0 if inner["warm_up"] else steps,
     )

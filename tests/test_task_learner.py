@@ -1,4 +1,4 @@
-"""Cost-aware search: what a penalty on the cost does to the architecture that an episode adapts."""
+"""Task learners: rates for any number of ways; cost-aware search and what it makes an episode adapt to."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import pytest
 import torch
 
 from metanas_pl.conf import EvaluationConfig
+from metanas_pl.functional.adaptation import adapt
 from metanas_pl.module import MetaNASModule
+from metanas_pl.spaces.base import Context
 from metanas_pl.spaces.costs import expected_cost
+from metanas_pl.tasks import task
 from tests.conftest import TINY_SPACE, make_module, random_episode
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -76,3 +79,23 @@ def test_a_space_without_choices_refuses_costs() -> None:
     module: dict[str, Any] = {"nas": {"search": False, "cost": {"kind": "flops"}}}
     with pytest.raises(ValueError, match="nas.cost.kind=flops: this space has nothing to choose"):
         make_module(space=conv4, image_shape=(1, 16, 16), **module)
+
+
+@pytest.mark.parametrize("ways", [2, 4, 7])
+def test_the_first_step_from_an_empty_head_is_the_same_for_any_number_of_ways(ways: int) -> None:
+    conv4 = {"builder": "metanas_pl.spaces.build.conv4", "name": "conv4", "channels": 4}
+    inner = {"optimizer": "sgd", "weight_lr": 0.1, "head_lr": 3.0, "steps": 1}
+    module = make_module(
+        space=conv4, nas={"search": False}, meta={"inner": inner}, image_shape=(1, 16, 16), n_ways=4
+    )
+    theta, learner = module.theta(), module.learner
+    tasks = learner.prepare(theta, random_episode(tasks=1, ways=ways, size=16), 0, 1, None)
+    data, network = task(tasks, 0), learner.network(ways, {}, 0.0)._replace(grouped=False)
+    origin = network.start(theta, data.support, 1.0)
+    inner_loop = learner.builder.learner(theta, 1, 0, (1.0,))
+    adapted = adapt(network.objective(), origin, data.support, inner_loop)
+
+    features = module.space.features(data.support.x, {}, Context())
+    means = torch.stack([features[data.support.y == k].mean(0) for k in range(ways)])
+    rows = 3.0 / 4 * (means - means.mean(0))
+    torch.testing.assert_close(adapted.weights["head.weight"], rows.detach())

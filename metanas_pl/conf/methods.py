@@ -80,7 +80,8 @@ class NASConfig:
 class InnerConfig:
     """The inner loop.
 
-    ``alpha_optimizer`` None takes ``optimizer``, ``head_lr`` None takes ``weight_lr``;
+    ``alpha_optimizer`` None takes ``optimizer``, ``head_lr`` None takes ``weight_lr``; it is the rate for
+    episodes with the ways of the training, others take it in proportion to theirs;
     ``arch_steps`` None adapts alphas in every step. ``proximal`` is lambda of the term
     ``lambda/2 ||phi - theta||^2`` that ties the adapted point to theta (iMAML).
     """

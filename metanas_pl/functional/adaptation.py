@@ -72,6 +72,11 @@ class Support(NamedTuple):
         """The batch of the alpha-step."""
         return self._take(self.arch_index[step], step, 1)
 
+    @property
+    def n_ways(self) -> Tensor:
+        """Classes of the episode, ``()``."""
+        return self.y.max() + 1
+
     def first_noise(self) -> Params | None:
         """The first noise drawn, for a forward pass outside the inner steps."""
         return None if self.noise is None else {k: n[0, 0] for k, n in self.noise.items()}
@@ -144,7 +149,7 @@ class TaskLearner(NamedTuple):
     Attributes:
         alpha_gradient: the NAS method's step, ``InnerProblem -> gradient of the alphas``; None takes
             weights and alphas from one backward pass of the training loss (T-NAS).
-        optimizers: ``(hyper, step) -> (weight optimizer, alpha optimizer)``.
+        optimizers: ``(hyper, step, ways of the episode) -> (weight optimizer, alpha optimizer)``.
         temperatures: one per inner step; their number is the number of steps.
         arch_steps: leading steps that also take an alpha-step (0 in warm-up).
         adapts: which weights move, by name.
@@ -155,7 +160,7 @@ class TaskLearner(NamedTuple):
     """
 
     alpha_gradient: Callable[[InnerProblem], Alphas] | None
-    optimizers: Callable[[Params, int], tuple[InnerOptimizer, InnerOptimizer]]
+    optimizers: Callable[[Params, int, Tensor], tuple[InnerOptimizer, InnerOptimizer]]
     temperatures: tuple[float, ...]
     arch_steps: int
     adapts: Callable[[str], bool] = lambda name: True
@@ -222,10 +227,10 @@ def inner_steps(
     hyper, alphas = theta.hyper, theta.alphas
     weights = {k: w for k, w in theta.weights.items() if learner.adapts(k)}
     origin, losses = Theta(weights, alphas), list[Tensor]()
-    optimizers = learner.optimizers(hyper, 0)
+    optimizers = learner.optimizers(hyper, 0, support.n_ways)
     w_state, a_state = states or (optimizers[0].init(weights), optimizers[1].init(alphas))
     for step, temperature in enumerate(learner.temperatures):
-        w_optimizer, a_optimizer = learner.optimizers(hyper, step)
+        w_optimizer, a_optimizer = learner.optimizers(hyper, step, support.n_ways)
         frozen = learner.weights_at(theta, step)
         train = Pass(objective, support.train(step), temperature, frozen)
         arch = Pass(objective, support.arch(step), temperature, frozen)

@@ -13,7 +13,7 @@ from metanas_pl.functional.relaxation import softmax, temperatures
 from tests.functional.problems import make_support, objective_of, toy
 
 
-def adams(hyper: object, step: int) -> object:
+def adams(*_: object) -> object:
     return adam(0.01), adam(0.02)
 
 
@@ -24,7 +24,7 @@ def test_adapt_equals_a_plain_loop_with_torch_optim(pair_inputs: bool) -> None:
     steps, support = 4, make_support(4)
     schedule = temperatures(steps, 3, 1.0, 0.2)
     pair = adam(0.01), adam(0.02, weight_decay=1e-3)
-    learner = TaskLearner(first_order, lambda hyper, step: pair, schedule, 3)
+    learner = TaskLearner(first_order, lambda *_: pair, schedule, 3)
     adapted = adapt(objective_of(net), theta, support, learner)
 
     alphas = {k: torch.nn.Parameter(a.clone()) for k, a in theta.alphas.items()}
@@ -89,7 +89,7 @@ def test_a_joint_step_takes_both_gradients_at_the_same_point() -> None:
     """T-NAS: one backward pass of the training loss for weights and alphas."""
     net, theta = toy()
     support, objective = make_support(1), objective_of(net)
-    learner = TaskLearner(None, lambda hyper, step: (sgd(0.1), sgd(0.2)), (0.8,), 1)
+    learner = TaskLearner(None, lambda *_: (sgd(0.1), sgd(0.2)), (0.8,), 1)
     adapted = adapt(objective, theta, support, learner)
     weights = {k: w.clone().requires_grad_() for k, w in theta.weights.items()}
     alphas = {k: a.clone().requires_grad_() for k, a in theta.alphas.items()}
@@ -109,14 +109,14 @@ def test_the_proximal_term_pulls_towards_theta() -> None:
 
     def two_steps(proximal: float) -> tuple:
         learner = TaskLearner(
-            first_order, lambda hyper, step: (sgd(0.1), sgd(0.2)), (1.0, 1.0), 2, proximal=proximal
+            first_order, lambda *_: (sgd(0.1), sgd(0.2)), (1.0, 1.0), 2, proximal=proximal
         )
         return tuple(inner_steps(objective_of(net), theta, support, learner))
 
     (first, _), (tied, moved) = two_steps(0.0), two_steps(strength)
     for name in theta.weights:  # at theta itself the term is zero
         torch.testing.assert_close(tied.weights[name], first.weights[name])
-    free = TaskLearner(first_order, lambda hyper, step: (sgd(0.1), sgd(0.2)), (1.0,), 1)
+    free = TaskLearner(first_order, lambda *_: (sgd(0.1), sgd(0.2)), (1.0,), 1)
     again = adapt(objective_of(net), first.theta, make_first(support), free)
     name = "normal_0"
     pull = 0.2 * strength * (first.alphas[name] - theta.alphas[name])
@@ -138,7 +138,7 @@ def test_the_regulariser_acts_on_the_alphas_alone() -> None:
     def penalty(mixing: dict[str, torch.Tensor]) -> torch.Tensor:
         return (mixing["normal_0"] ** 2).sum()
 
-    plain = TaskLearner(first_order, lambda hyper, step: pair, (0.9,), 1)
+    plain = TaskLearner(first_order, lambda *_: pair, (0.9,), 1)
     without = adapt(objective_of(net), theta, support, plain)
     with_it = adapt(objective_of(net), theta, support, plain._replace(regulariser=penalty))
     alpha = theta.alphas["normal_0"].clone().requires_grad_()
@@ -150,7 +150,7 @@ def test_the_regulariser_acts_on_the_alphas_alone() -> None:
 
 def test_first_order_steps_have_the_same_values_and_the_identity_as_derivative() -> None:
     net, theta = toy()
-    learner = TaskLearner(first_order, lambda hyper, step: (sgd(0.1), sgd(0.2)), (1.0, 0.5), 2)
+    learner = TaskLearner(first_order, lambda *_: (sgd(0.1), sgd(0.2)), (1.0, 0.5), 2)
     support, name = make_support(2), "head.bias"
 
     def last_bias(bias: torch.Tensor, constant: bool) -> torch.Tensor:

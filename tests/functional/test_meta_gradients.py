@@ -73,7 +73,7 @@ def search_task(
     net, theta = toy()
     support, objective = make_support(2), objective_of(net)
     query_x, query_y = torch.randn(6, 1, 8, 8, dtype=torch.float64), torch.arange(6) % 3
-    learner = TaskLearner(first_order, lambda hyper, step: (sgd(0.1), sgd(0.2)), TEMPERATURES, 2)
+    learner = TaskLearner(first_order, lambda *_: (sgd(0.1), sgd(0.2)), TEMPERATURES, 2)
 
     def query(point: Theta, step: int) -> tuple[Tensor, Tensor]:
         mixing = softmax(point.alphas, TEMPERATURES[step - 1])
