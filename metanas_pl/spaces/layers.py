@@ -146,6 +146,20 @@ def pool(x: Tensor, kind: str, stride: int, kernel: int = 3) -> Tensor:
     return y.contiguous() if ordered else y
 
 
+def total(terms: Sequence[Tensor]) -> Tensor:
+    """The sum of tensors of one shape, added up in place where that is allowed.
+
+    >>> total([torch.ones(2), torch.ones(2), torch.ones(2)])
+    tensor([3., 3.])
+    """
+    if len(terms) < 3 or not has_routes(terms[0]):
+        return sum(terms[1:], terms[0])
+    y = terms[0] + terms[1]
+    for term in terms[2:]:
+        y += term
+    return y
+
+
 def _channels_last(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
 
