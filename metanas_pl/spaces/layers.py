@@ -95,12 +95,25 @@ def dilated_depthwise(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
 
     Oddly, CPU kernels of dilated convolutions are many times slower than those of plain ones.
     """
-    grids = F.pixel_unshuffle(x, dilation)
-    repeated = weight.unsqueeze(1).expand(-1, dilation**2, -1, -1, -1).flatten(0, 1)
     padding = [side // 2 for side in weight.shape[2:]]
-    return F.pixel_shuffle(
-        F.conv2d(grids, repeated, padding=padding, groups=repeated.shape[0]), dilation
-    )
+    y = F.conv2d(_grids(x, dilation), weight, padding=padding, groups=x.shape[1])
+    return _from_grids(y, dilation)
+
+
+def _grids(x: Tensor, d: int) -> Tensor:
+    """Every d-th row and column of each map, ``(d*d*B, C, H/d, W/d)``; ``pixel_unshuffle`` is slow."""
+    split = x.unflatten(3, (-1, d)).unflatten(2, (-1, d)).permute(3, 5, 0, 1, 2, 4)
+    if x.is_contiguous():
+        return split.flatten(0, 2)
+    return split.movedim(3, 5).flatten(0, 2).movedim(3, 1)
+
+
+def _from_grids(grids: Tensor, d: int) -> Tensor:
+    """The maps that :func:`_grids` took apart."""
+    split = grids.unflatten(0, (d, d, -1)).permute(2, 3, 4, 0, 5, 1)
+    if grids.is_contiguous():
+        return split.flatten(4, 5).flatten(2, 3)
+    return split.movedim(1, 5).flatten(3, 4).flatten(1, 2).movedim(3, 1)
 
 
 def normalised(
