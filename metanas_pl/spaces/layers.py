@@ -142,7 +142,8 @@ def weighted_statistics(x: Tensor, rows: Tensor, eps: float) -> tuple[Tensor, Te
 def pool(x: Tensor, kind: str, stride: int, kernel: int = 3) -> Tensor:
     """Pooling, ``max`` or ``avg``, padded if the kernel is odd; the padding takes no part in an average.
 
-    CPU kernels are ten times as fast when channels are last in memory.
+    CPU kernels are ten times as fast when channels are last in memory, but averages pass their gradient
+    back slowly in any layout; a convolution with ones does not.
     """
     padding = (kernel - 1) // 2
     ordered = x.is_contiguous()
@@ -150,6 +151,10 @@ def pool(x: Tensor, kind: str, stride: int, kernel: int = 3) -> Tensor:
         with torch.no_grad():
             _, where = F.max_pool2d(_channels_last(x), kernel, stride, padding, return_indices=True)
         return x.flatten(2).gather(2, where.flatten(2)).view(where.shape)
+    if has_routes(x) and kind == "avg" and ordered and x.requires_grad:
+        ones = x.new_ones(x.shape[1], 1, kernel, kernel)
+        covered = F.conv2d(x.new_ones(1, 1, *x.shape[2:]), ones[:1], None, stride, padding)
+        return F.conv2d(x, ones, None, stride, padding, groups=x.shape[1]) / covered
     if has_routes(x):
         x = _channels_last(x)
     if kind == "max":
