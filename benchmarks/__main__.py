@@ -4,8 +4,8 @@
     python -m benchmarks --compare old.json new.json
 
 Both sides of a ratio run in turn in one process, with one thread. Every case writes ``<name>.json``; S,
-the cost against tasks, ways and channels, too. Two figures, ``ratios.png`` and ``scaling.png``, are drawn
-from the files in the results folder.
+the cost against tasks, ways and channels, and M, memory by tasks at once, too. Two figures, ``ratios.png``
+and ``scaling.png``, are drawn from the files in the results folder.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from benchmarks import (
     figures,
     machine,
     maml_conv4,
+    memory,
     meta_test,
     processes,
     scaling,
@@ -44,7 +45,7 @@ class Case(NamedTuple):
     measure: Callable[[int], Figures]
 
 
-SCALING = "S"
+SCALING, MEMORY = "S", "M"
 HELP = ["-m", "metanas_pl.train", "--help"]
 IMPORT = ["-c", "import metanas_pl"]
 STEP = "MetaNAS outer step, {}, 10 tasks x 5 steps"
@@ -172,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(changes(old, new))
         return
     wanted = {letter for letter in options.only.upper().split(",") if letter}
-    letters = list(dict.fromkeys(case.letter for case in CASES)) + [SCALING]
+    letters = list(dict.fromkeys(case.letter for case in CASES)) + [SCALING, MEMORY]
     if unknown := sorted(wanted - set(letters)):
         command_line.error(f"--only {unknown[0]}: there is no such case, only {', '.join(letters)}")
     torch.set_num_threads(1)
@@ -190,6 +191,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         write(options.out, {"name": "scaling"} | scaling.run(2 if options.quick else 3))
     draw(options.out)
     print_table(results)
+    if not wanted or MEMORY in wanted:
+        peaks = memory.run()
+        write(options.out, {"name": "memory", "peak_mb": peaks})
+        memory.print_table(peaks)
 
 
 def write(folder: Path, result: Figures) -> None:

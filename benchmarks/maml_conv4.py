@@ -37,7 +37,9 @@ class MetaGradient:
     Queries have the batch norm of the query set, as the other packages have it.
     """
 
-    def __init__(self, work: Work, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, work: Work, dtype: torch.dtype = torch.float32, chunk_size: int | None = None
+    ) -> None:
         torch.manual_seed(0)
         self.work = work
         shape = {"n_ways": work.n_ways, "channels": work.channels, "image_size": work.image_size}
@@ -49,6 +51,7 @@ class MetaGradient:
             "learns_from": "trajectory",
             "head": "learned",
             "query_norm": "transductive",
+            "chunk_size": chunk_size,
             "inner": inner,
         }
         nas = NASConfig(search=False, adapts_alphas=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,30 +10,54 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
+from pytorch_lightning.profilers import SimpleProfiler
 
+from benchmarks.large_store import memory_mb
 from benchmarks.timing import Comparison, seconds, spread
 
-STEPS = 40
+STEPS = 200
 RUN = ["-m", "metanas_pl.train", "data.n_val_episodes=2", "data.n_test_episodes=2"]
-SMALL = [f"trainer.max_steps={STEPS}", "nas.meta_prune_interval=0", "num_threads=1"]
+SMALL = ["nas.meta_prune_interval=0", "num_threads=1", "trainer.profiler=simple"]
+FETCH = "[_TrainingEpochLoop].train_dataloader_next"
+
+
+class Training(NamedTuple):
+    """All outer steps of a training but the first, without the start of processes and without validation.
+
+    Attributes:
+        seconds: of all of them.
+        waiting_s: of these, until the data loader had an episode.
+        memory_mb: resident memory after each.
+    """
+
+    seconds: float
+    waiting_s: float
+    memory_mb: list[float]
 
 
 class StepClock(pl.Callback):
-    """Writes the seconds from the end of the first outer step to that of the last into ``file``."""
+    """Writes the :class:`Training` of the first rank into ``file``."""
 
     def __init__(self, file: str) -> None:
         self.file = Path(file)
         self._begin = 0.0
+        self._memory: list[float] = []
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         """Start, look, or write."""
         if trainer.global_step == 1:
             self._begin = time.perf_counter()
-        elif trainer.global_step == trainer.max_steps and trainer.is_global_zero:
-            self.file.write_text(str(time.perf_counter() - self._begin), encoding="utf-8")
+            return
+        seconds = time.perf_counter() - self._begin
+        self._memory.append(memory_mb()["Rss"])
+        if trainer.global_step == trainer.max_steps and trainer.is_global_zero:
+            assert isinstance(trainer.profiler, SimpleProfiler)
+            waiting = sum(trainer.profiler.recorded_durations[FETCH][1:])
+            found = Training(seconds, waiting, self._memory)
+            self.file.write_text(json.dumps(found), encoding="utf-8")
 
 
 def python(arguments: list[str]) -> None:
@@ -45,23 +70,34 @@ def python(arguments: list[str]) -> None:
         raise RuntimeError(f"{' '.join(arguments)}: {done.stderr.decode()[-500:]}")
 
 
-def training_seconds(*overrides: str) -> float:
-    """Seconds of all outer steps but the first, without the start of processes and without validation."""
+def training(*overrides: str) -> Training:
+    """A training in processes of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "seconds")
+        file = Path(folder, "training")
         clock = ["_target_=benchmarks.processes.StepClock", f"file={file}"]
         clock = [f"+callbacks.clock.{setting}" for setting in clock]
         python([*RUN, *SMALL, *clock, *overrides, f"hydra.run.dir={folder}/run"])
-        return float(file.read_text(encoding="utf-8"))
+        return Training(*json.loads(file.read_text(encoding="utf-8")))
 
 
 def two_ranks(rounds: int) -> dict[str, Any]:
-    """F: two ranks against one process of one thread, the same meta-batch."""
+    """F: two ranks against one process of one thread, the same meta-batch.
+
+    For the file: the share of one process's time that it waits for data, and its resident memory after a
+    tenth of the steps and at the end.
+    """
     ours, reference = [], []
+    steps = f"trainer.max_steps={STEPS if rounds > 2 else STEPS // 5}"
     for _ in range(max(1, rounds // 3)):
-        reference.append(training_seconds())
-        ours.append(training_seconds("trainer=ddp", "trainer.devices=2"))
-    return Comparison(tuple(ours), tuple(reference)).figures()
+        alone = training(steps)
+        reference.append(alone.seconds)
+        ours.append(training(steps, "trainer=ddp", "trainer.devices=2").seconds)
+    memory = alone.memory_mb
+    found = Comparison(tuple(ours), tuple(reference)).figures()
+    return found | {
+        "share_waiting_for_data": alone.waiting_s / alone.seconds,
+        "memory_mb": [memory[len(memory) // 10], memory[-1]],
+    }
 
 
 def start_up(arguments: list[str], limit_s: float) -> Callable[[int], dict[str, Any]]:

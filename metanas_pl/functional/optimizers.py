@@ -82,11 +82,18 @@ def adam(
     def update(grads: Params, state: AdamState, params: Params) -> tuple[Params, AdamState]:
         grads = _decayed(grads, params, weight_decay)
         step = state.step + 1
-        first = {k: beta1 * state.first[k] + (1 - beta1) * g for k, g in grads.items()}
-        second = {k: beta2 * state.second[k] + (1 - beta2) * g * g for k, g in grads.items()}
-        scale1, scale2 = 1 - beta1**step, 1 - beta2**step
+        first = grads
+        if beta1 > 0:
+            first = {k: beta1 * state.first[k] + (1 - beta1) * g for k, g in grads.items()}
+        second = {
+            k: torch.addcmul(beta2 * state.second[k], g, g, value=1 - beta2)
+            for k, g in grads.items()
+        }
+        # Both bias corrections on scalars: of hundreds of small tensors every operation counts.
+        scale = (1 - beta2**step).sqrt()
+        correction = scale / (1 - beta1**step)
         moved = {
-            k: p - rate(k) * (first[k] / scale1) / (_safe_sqrt(second[k] / scale2) + eps)
+            k: p - (rate(k) * correction) * first[k] / (_safe_sqrt(second[k]) + eps * scale)
             for k, p in params.items()
         }
         return moved, AdamState(first, second, step)
@@ -106,8 +113,7 @@ def _decayed(grads: Params, params: Params, weight_decay: float) -> Params:
 
 def _safe_sqrt(x: Tensor) -> Tensor:
     """Square root whose derivative at zero is zero instead of infinite."""
-    positive = x > 0
-    return torch.where(positive, torch.where(positive, x, 1.0).sqrt(), 0.0)
+    return x.clamp_min(torch.finfo(x.dtype).tiny).sqrt()
 
 
 def make_optimizer(

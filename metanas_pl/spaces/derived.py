@@ -10,8 +10,9 @@ from metanas_pl.functional.relaxation import Mixing
 from metanas_pl.spaces.base import CellNetwork, Context
 from metanas_pl.spaces.genes import Gene
 from metanas_pl.spaces.genotype import Genotype
-from metanas_pl.spaces.layers import dropped, join
+from metanas_pl.spaces.layers import dropped, join, total
 from metanas_pl.spaces.primitives import Identity, make_primitive
+from metanas_pl.spaces.state import State
 
 
 class DerivedCell(nn.Module):
@@ -41,17 +42,17 @@ class DerivedCell(nn.Module):
     def forward(self, s0: Tensor, s1: Tensor, mixing: Mixing, context: Context) -> Tensor:
         """Concatenated output states; ``context.drop_path`` is ``(edges, 1, B)``."""
         reference, noise = context.reference, context.drop_path
-        states, edge = [s0, s1], 0
+        states, edge = [State(s0), State(s1)], 0
         for node, sources in zip(self.nodes, self.inputs, strict=True):
             terms = []
             for primitive, source in zip(node.children(), sources, strict=True):
-                term = primitive(states[source], reference)
+                term = states[source].through(primitive, reference)
                 if noise is not None and not isinstance(primitive, Identity):
                     term = dropped(term, noise[edge, 0])
                 terms.append(term)
                 edge += 1
-            states.append(sum(terms[1:], terms[0]))
-        return join([states[i] for i in self.outputs], context.tasks)
+            states.append(State(total(terms)))
+        return join([states[i].x for i in self.outputs], context.tasks)
 
 
 class DerivedNetwork(CellNetwork):

@@ -95,12 +95,25 @@ def dilated_depthwise(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
 
     Oddly, CPU kernels of dilated convolutions are many times slower than those of plain ones.
     """
-    grids = F.pixel_unshuffle(x, dilation)
-    repeated = weight.unsqueeze(1).expand(-1, dilation**2, -1, -1, -1).flatten(0, 1)
     padding = [side // 2 for side in weight.shape[2:]]
-    return F.pixel_shuffle(
-        F.conv2d(grids, repeated, padding=padding, groups=repeated.shape[0]), dilation
-    )
+    y = F.conv2d(_grids(x, dilation), weight, padding=padding, groups=x.shape[1])
+    return _from_grids(y, dilation)
+
+
+def _grids(x: Tensor, d: int) -> Tensor:
+    """Every d-th row and column of each map, ``(d*d*B, C, H/d, W/d)``; ``pixel_unshuffle`` is slow."""
+    split = x.unflatten(3, (-1, d)).unflatten(2, (-1, d)).permute(3, 5, 0, 1, 2, 4)
+    if x.is_contiguous():
+        return split.flatten(0, 2)
+    return split.movedim(3, 5).flatten(0, 2).movedim(3, 1)
+
+
+def _from_grids(grids: Tensor, d: int) -> Tensor:
+    """The maps that :func:`_grids` took apart."""
+    split = grids.unflatten(0, (d, d, -1)).permute(2, 3, 4, 0, 5, 1)
+    if grids.is_contiguous():
+        return split.flatten(4, 5).flatten(2, 3)
+    return split.movedim(1, 5).flatten(3, 4).flatten(1, 2).movedim(3, 1)
 
 
 def normalised(
@@ -129,7 +142,8 @@ def weighted_statistics(x: Tensor, rows: Tensor, eps: float) -> tuple[Tensor, Te
 def pool(x: Tensor, kind: str, stride: int, kernel: int = 3) -> Tensor:
     """Pooling, ``max`` or ``avg``, padded if the kernel is odd; the padding takes no part in an average.
 
-    CPU kernels are ten times as fast when channels are last in memory.
+    CPU kernels are ten times as fast when channels are last in memory, but averages pass their gradient
+    back slowly in any layout; a convolution with ones does not.
     """
     padding = (kernel - 1) // 2
     ordered = x.is_contiguous()
@@ -137,6 +151,10 @@ def pool(x: Tensor, kind: str, stride: int, kernel: int = 3) -> Tensor:
         with torch.no_grad():
             _, where = F.max_pool2d(_channels_last(x), kernel, stride, padding, return_indices=True)
         return x.flatten(2).gather(2, where.flatten(2)).view(where.shape)
+    if has_routes(x) and kind == "avg" and ordered and x.requires_grad:
+        ones = x.new_ones(x.shape[1], 1, kernel, kernel)
+        covered = F.conv2d(x.new_ones(1, 1, *x.shape[2:]), ones[:1], None, stride, padding)
+        return F.conv2d(x, ones, None, stride, padding, groups=x.shape[1]) / covered
     if has_routes(x):
         x = _channels_last(x)
     if kind == "max":
@@ -144,6 +162,20 @@ def pool(x: Tensor, kind: str, stride: int, kernel: int = 3) -> Tensor:
     else:
         y = F.avg_pool2d(x, kernel, stride, padding, count_include_pad=False)
     return y.contiguous() if ordered else y
+
+
+def total(terms: Sequence[Tensor]) -> Tensor:
+    """The sum of tensors of one shape, added up in place where that is allowed.
+
+    >>> total([torch.ones(2), torch.ones(2), torch.ones(2)])
+    tensor([3., 3.])
+    """
+    if len(terms) < 3 or not has_routes(terms[0]):
+        return sum(terms[1:], terms[0])
+    y = terms[0] + terms[1]
+    for term in terms[2:]:
+        y += term
+    return y
 
 
 def _channels_last(x: Tensor) -> Tensor:

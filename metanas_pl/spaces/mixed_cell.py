@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +16,9 @@ from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Mixing, is_member
 from metanas_pl.spaces.base import Context, nonzero
-from metanas_pl.spaces.layers import dropped, join, scaled, take
+from metanas_pl.spaces.layers import Reference, dropped, join, scaled, take, total
 from metanas_pl.spaces.primitives import Identity, make_primitive
+from metanas_pl.spaces.state import State
 
 CELL_TYPES = ("normal", "reduce")
 
@@ -96,67 +96,54 @@ class MixedCell(nn.Module):
     def forward(self, s0: Tensor, s1: Tensor, mixing: Mixing, context: Context) -> Tensor:
         """Concatenated nodes, ``(B, n_nodes * C, H', W')``; ``context.drop_path`` is ``(edges, O, B)``."""
         states, first_edge = [s0, s1], 0
-        shared: dict[tuple[int, int], Tensor] = {}
+        seen = [self._seen(x, context.tasks) for x in states]
         for i, edges in enumerate(self.nodes):
             of_edge = edge_factors(mixing, self.kind, i)
             factors = mixing[f"{self.kind}_{i}"] * of_edge.unsqueeze(-1)
             alive = nonzero(factors) if context.skip_zeros else self.alive[i]
             terms = []
             for j, edge in enumerate(edges.children()):
-                x, weight = states[j], factors[..., j, :]
-                mixed = self._mixture(
-                    edge, x, weight, alive[j], (j, first_edge + j), context, shared
-                )
+                noise = None if context.drop_path is None else context.drop_path[first_edge + j]
+                computed = [(o, p) for o, p in enumerate(edge.children()) if alive[j][o]]
+                mixed = _mixture(computed, seen[j], factors[..., j, :], context.reference, noise)
                 if mixed and self.partial_channels > 1:
-                    mixed = [self._rejoined(x, mixed, of_edge[..., j], context.tasks)]
+                    mixed = [self._rejoined(states[j], mixed, of_edge[..., j], context.tasks)]
                 if self.skips and context.auxiliary_skip:
-                    skip = self.skips[i][j]  # type: ignore[index]
-                    mixed.append(
-                        skip(x, context.reference, context.auxiliary_skip * of_edge[..., j])
-                    )
+                    weight = context.auxiliary_skip * of_edge[..., j]
+                    mixed.append(self.skips[i][j](states[j], context.reference, weight))  # type: ignore[index]
                 terms += mixed
-            states.append(sum(terms[1:], terms[0]))
+            states.append(total(terms))
+            seen.append(self._seen(states[-1], context.tasks))
             first_edge += i + 2
         return join(states[2:], context.tasks)
 
-    def _mixture(
-        self,
-        edge: Any,
-        x: Tensor,
-        factor: Tensor,
-        alive: list[bool],
-        place: tuple[int, int],
-        context: Context,
-        shared: dict[tuple[int, int], Tensor],
-    ) -> list[Tensor]:
-        """Weighted outputs of the primitives of one edge that are computed.
-
-        A primitive without parameters gives the same on every edge from a state: ``shared`` keeps it.
-        """
-        if self.partial_channels > 1:
-            x = take(x, slice(self.width), context.tasks)
-        terms = []
-        for o, primitive in enumerate(edge.children()):
-            if not alive[o]:
-                continue
-            if any(True for _ in primitive.parameters()):
-                term = primitive(x, context.reference, factor[..., o])
-            else:
-                key = (place[0], o)
-                if key not in shared:
-                    shared[key] = primitive(x, context.reference)
-                term = scaled(shared[key], factor[..., o])
-            if context.drop_path is not None and not isinstance(primitive, Identity):
-                term = dropped(term, context.drop_path[place[1], o])
-            terms.append(term)
-        return terms
+    def _seen(self, x: Tensor, tasks: int) -> State:
+        """The channels of a state that primitives see."""
+        return State(take(x, slice(self.width), tasks) if self.partial_channels > 1 else x)
 
     def _rejoined(self, x: Tensor, mixed: list[Tensor], of_edge: Tensor, tasks: int) -> Tensor:
         """Mixed channels beside those that pass by, shuffled so that they take turns (PC-DARTS)."""
-        joined = sum(mixed[1:], mixed[0])
+        joined = total(mixed)
         rest = take(x, slice(self.width, None), tasks)
         if rest.shape[2:] != joined.shape[2:]:
             rest = F.max_pool2d(rest, 2, 2, ceil_mode=True)
         both = join([joined, scaled(rest, of_edge)], tasks)
         in_turn = both.unflatten(1, (tasks, self.partial_channels, -1)).transpose(2, 3)
         return in_turn.flatten(1, 3)
+
+
+def _mixture(
+    primitives: Sequence[tuple[int, nn.Module]],
+    state: State,
+    factor: Tensor,
+    reference: Reference,
+    noise: Tensor | None,
+) -> list[Tensor]:
+    """Outputs of numbered primitives of an edge, times their factors and those of drop path, ``(O, B)``."""
+    terms = []
+    for o, primitive in primitives:
+        term = state.through(primitive, reference, factor[..., o], o)
+        if noise is not None and not isinstance(primitive, Identity):
+            term = dropped(term, noise[o])
+        terms.append(term)
+    return terms

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Alphas, Mask, Mixing, is_member
 from metanas_pl.spaces.base import Context, SearchSpace, nonzero
-from metanas_pl.spaces.layers import Conv, Head, Reference
+from metanas_pl.spaces.layers import Conv, Head, Reference, total
 from metanas_pl.spaces.nasbench201_genotype import N_NODES, OPERATIONS, Nasbench201Genotype
 from metanas_pl.spaces.primitives import BatchStatNorm, ConvNorm, Identity, Pool, Zero
+from metanas_pl.spaces.state import State
 
 
 def make_operation(name: str, channels: int, affine: bool) -> nn.Module:
@@ -53,7 +54,7 @@ class Cell201(nn.Module):
 
     def forward(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
         """``(B, C, H, W) -> (B, C, H, W)``; without mixing weights every operation counts fully."""
-        states = [x]
+        states = [State(x)]
         for i, edges in enumerate(self.nodes):
             weight_EO = mixing.get(f"cell_{i}")
             alive = self.alive[i]
@@ -64,9 +65,9 @@ class Cell201(nn.Module):
                 for o, operation in enumerate(edge.children()):
                     if alive[j][o]:
                         factor = None if weight_EO is None else weight_EO[..., j, o]
-                        terms.append(operation(states[j], context.reference, factor))
-            states.append(sum(terms[1:], terms[0]))
-        return states[-1]
+                        terms.append(states[j].through(operation, context.reference, factor, o))
+            states.append(State(total(terms)))
+        return states[-1].x
 
 
 class ResidualReduction(nn.Module):

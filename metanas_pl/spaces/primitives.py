@@ -9,6 +9,7 @@ depend on the other queries, which is *inductive* evaluation. ``factor`` multipl
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -49,7 +50,31 @@ class BatchStatNorm(nn.Module):
         return normalised(x, weight, bias, self.eps, reference)
 
 
-class ConvNorm(nn.Module):
+class Rectifying(nn.Module, ABC):
+    """A primitive that begins with ReLU, which all that read the same input may share.
+
+    Attributes:
+        relu: whether it does.
+    """
+
+    relu = True
+
+    def forward(
+        self,
+        x: Tensor,
+        reference: Reference = None,
+        factor: Tensor | None = None,
+        rectified: bool = False,
+    ) -> Tensor:
+        """``(B, C, H, W) -> (B, C_out, H', W')``; ``rectified`` says that ``x`` had its ReLU."""
+        return self.after_relu(F.relu(x) if self.relu and not rectified else x, reference, factor)
+
+    @abstractmethod
+    def after_relu(self, x: Tensor, reference: Reference, factor: Tensor | None) -> Tensor:
+        """What follows the ReLU."""
+
+
+class ConvNorm(Rectifying):
     """ReLU (optional), convolutions one after the other, batch norm."""
 
     def __init__(self, *convs: nn.Conv2d, affine: bool, relu: bool = True) -> None:
@@ -58,18 +83,15 @@ class ConvNorm(nn.Module):
         self.convs = nn.ModuleList(convs)
         self.norm = BatchStatNorm(convs[-1].out_channels, affine)
 
-    def forward(
-        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
-    ) -> Tensor:
+    def after_relu(self, x: Tensor, reference: Reference, factor: Tensor | None) -> Tensor:
         """``(B, C, H, W) -> (B, C_out, H', W')``."""
-        x = F.relu(x) if self.relu else x
         for layer in self.convs:
             x = layer(x)
         return self.norm(x, reference, factor)
 
 
-class FactorizedReduce(nn.Module):
-    """Halve the resolution by two 1x1 convolutions on the even and the odd grid (DARTS)."""
+class FactorizedReduce(Rectifying):
+    """ReLU; halve the resolution by two 1x1 convolutions on the even and the odd grid (DARTS)."""
 
     def __init__(self, c_in: int, c_out: int, affine: bool) -> None:
         super().__init__()
@@ -78,11 +100,8 @@ class FactorizedReduce(nn.Module):
         self.convs = nn.ModuleList(Conv(c_in, half, 1, stride=2) for half in halves)
         self.norm = BatchStatNorm(c_out, affine)
 
-    def forward(
-        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
-    ) -> Tensor:
+    def after_relu(self, x: Tensor, reference: Reference, factor: Tensor | None) -> Tensor:
         """``(B, C, H, W) -> (B, C_out, ceil(H/2), ceil(W/2))``; an odd side has no odd grid to add."""
-        x = F.relu(x)
         odd = x[:, :, 1 - x.shape[2] % 2 :, 1 - x.shape[3] % 2 :]
         tasks = x.shape[1] // self.c_in
         halves = join([self.convs[0](x), self.convs[1](odd)], tasks)
@@ -141,17 +160,13 @@ class Identity(nn.Module):
         return scaled(x, factor)
 
 
-class Chain(nn.ModuleList):
-    """Primitives one after the other."""
+class Twice(Rectifying, nn.ModuleList):
+    """Two primitives that begin with ReLU, one after the other."""
 
-    def forward(
-        self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
-    ) -> Tensor:
-        """Apply each in turn; the factor is that of the last."""
-        *layers, last = self
-        for layer in layers:
-            x = layer(x, reference)
-        return last(x, reference, factor)
+    def after_relu(self, x: Tensor, reference: Reference, factor: Tensor | None) -> Tensor:
+        """Apply both; the factor is that of the second."""
+        first, second = self
+        return second(first(x, reference, rectified=True), reference, factor)
 
 
 def separable(channels: int, kernel: int, stride: int, affine: bool, dilation: int = 1) -> ConvNorm:
@@ -174,7 +189,7 @@ def _factorized_5(channels: int, stride: int, affine: bool) -> nn.Module:
 
 def _sep(channels: int, kernel: int, stride: int, affine: bool) -> nn.Module:
     """The separable convolution applied twice; only the first has the stride."""
-    return Chain([separable(channels, kernel, s, affine) for s in (stride, 1)])
+    return Twice([separable(channels, kernel, s, affine) for s in (stride, 1)])
 
 
 # name -> build(channels, stride, affine)

@@ -12,6 +12,7 @@ FEW = [
     "data.meta_batch_size=2",
     "meta.inner.steps=1",
 ]
+DDP = ("trainer=ddp", "trainer.devices=2")
 
 
 def test_a_limit_is_a_ratio_of_at_least_one() -> None:
@@ -25,19 +26,26 @@ def test_a_process_that_fails_says_why() -> None:
         processes.python(["-c", "raise SystemExit('no module for this')"])
 
 
-def test_the_clock_counts_steps_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_clock_counts_steps_and_nothing_else() -> None:
     begin = time.perf_counter()
-    steps = processes.training_seconds(*FEW, "trainer.max_steps=3")
-    assert 0 < steps < 0.5 * (time.perf_counter() - begin)
+    found = processes.training(*FEW, "trainer.max_steps=3")
+    assert 0 < found.waiting_s < found.seconds < 0.5 * (time.perf_counter() - begin)
+    assert len(found.memory_mb) == 2
+    assert min(found.memory_mb) > 50
 
 
 def test_two_ranks_are_compared_with_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def training_seconds(*overrides: str) -> float:
+    def training(*overrides: str) -> processes.Training:
         asked.append(overrides)
-        return 1.0 if overrides else 1.9
+        return processes.Training(1.0 if overrides[1:] else 1.9, 0.019, [200.0, 200.0, 210.0])
 
-    monkeypatch.setattr(processes, "training_seconds", training_seconds)
-    assert processes.two_ranks(7)["ratio"]["median"] == 1.9
-    assert asked == [(), ("trainer=ddp", "trainer.devices=2")] * 2
+    monkeypatch.setattr(processes, "training", training)
+    found = processes.two_ranks(7)
+    assert found["ratio"]["median"] == 1.9
+    assert found["share_waiting_for_data"] == pytest.approx(0.01)
+    assert found["memory_mb"] == [200.0, 210.0]
+    assert asked == [("trainer.max_steps=200", *d) for d in ((), DDP)] * 2
+    processes.two_ranks(2)
+    assert asked[-2] == ("trainer.max_steps=40",)
