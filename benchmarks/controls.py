@@ -11,7 +11,6 @@ already are not trained again.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +21,9 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from benchmarks import run_folder
 from benchmarks.cpu_time import callback
+from benchmarks.run_folder import accuracies
 from metanas_pl import cli
 from metanas_pl.conf import CellSpaceConfig, Config, Conv4Config, NASConfig, from_plain
 from metanas_pl.metrics import mean_interval95, paired_gain95
@@ -53,7 +54,7 @@ def random_genotype(space: CellSpaceConfig, seed: int) -> Genotype:
 
 def typed(folder: Path) -> Config:
     """The configuration of a finished run, from its ``config.yaml``, to be trained from the start."""
-    stored = OmegaConf.load(folder / "config.yaml")
+    stored = run_folder.configuration(folder)
     merged = OmegaConf.merge(OmegaConf.structured(Config), stored, {"ckpt_path": None})
     assert isinstance(merged, DictConfig)
     return cli.to_config(merged)
@@ -90,12 +91,6 @@ def control(folder: Path, name: str, seconds: float, space: Any) -> Path:
         config.trainer |= {"max_steps": -1, "min_steps": None, "min_epochs": None}
         run(config)
     return place
-
-
-def accuracies(folder: Path, column: str = "accuracy") -> torch.Tensor:
-    """A column of ``episodes_test.csv``."""
-    with (folder / "episodes_test.csv").open(encoding="utf-8", newline="") as file:
-        return torch.tensor([float(row[column]) for row in csv.DictReader(file)]).double()
 
 
 def compare(ours: torch.Tensor, others: Mapping[str, torch.Tensor]) -> Table:
@@ -147,9 +142,13 @@ def parse(argv: Sequence[str] | None) -> tuple[Path, int]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Console script; what is wrong with the run folder is told in one line."""
+    cli.with_short_errors(lambda: train_and_compare(*parse(argv)))
+
+
+def train_and_compare(folder: Path, n_genotypes: int) -> None:
     """Train the controls, print the table and write it."""
-    folder, n_genotypes = parse(argv)
-    seconds = json.loads((folder / "results.json").read_text(encoding="utf-8"))["train/cpu_seconds"]
+    seconds = run_folder.figure(folder, "train/cpu_seconds")
     space = from_plain(CellSpaceConfig, typed(folder).space)
     others = {"pixel neighbour": accuracies(folder, "pixel_nn")}
     (folder / "controls").mkdir(exist_ok=True)

@@ -19,8 +19,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.controls import accuracies, from_file, random_genotype
+from benchmarks import run_folder
+from benchmarks.controls import from_file, random_genotype
 from benchmarks.cpu_time import callback
+from benchmarks.run_folder import accuracies
+from metanas_pl import cli
 from metanas_pl.cli import CONFIG_DIR
 from metanas_pl.conf import CellSpaceConfig
 from metanas_pl.metrics import mean_interval95, paired_gain95
@@ -75,7 +78,7 @@ def steps_in_time(out: Path, pair: Pair, seed: int) -> int:
     """The clock ends a run; one whose schedule needs an end takes the steps of the first DARTS run."""
     reference = folder_of(out, (META, NAS), seed) / "results.json"
     if pair[1] == "darts_minus" and reference.exists():
-        return int(json.loads(reference.read_text())["train/outer_steps"])
+        return int(run_folder.figure(reference.parent, "train/outer_steps"))
     return 10**6
 
 
@@ -101,7 +104,6 @@ def train(out: Path, pair: Pair, seed: int, seconds: float) -> bool:
 def row(out: Path, pair: Pair, seed: int) -> dict[str, Any]:
     """Figures of one pair, with the paired differences to the controls."""
     folder = folder_of(out, pair, seed)
-    results = json.loads((folder / "results.json").read_text())
     ours = accuracies(folder)
     figures = {"meta": pair[0], "nas": pair[1], "seed": seed}
     figures |= dict(zip(("accuracy", "accuracy_ci95"), mean_interval95(ours), strict=True))
@@ -109,8 +111,9 @@ def row(out: Path, pair: Pair, seed: int) -> dict[str, Any]:
         gain = paired_gain95(accuracies(folder_of(out, (META, nas), seed)), ours)
         figures |= dict(zip((f"minus_{nas}", f"minus_{nas}_ci95"), gain, strict=True))
     keys = ("pruning_loss", "pruning_loss_ci95", "parameters_mean", "distinct_genotypes")
-    figures |= {key: results[f"test/{key}"] for key in keys}
-    return figures | {key: results[f"train/{key}"] for key in ("outer_steps", "cpu_seconds")}
+    figures |= {key: run_folder.figure(folder, f"test/{key}") for key in keys}
+    spent = ("outer_steps", "cpu_seconds")
+    return figures | {key: run_folder.figure(folder, f"train/{key}") for key in spent}
 
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:
@@ -121,7 +124,9 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
     keys = [("accuracy", ""), ("pruning_loss", ""), *((f"minus_{nas}", "+") for nas in CONTROLS)]
     for r in rows:
         cells = [f"{100 * r[key]:{sign}.2f} ± {100 * r[key + '_ci95']:.2f}" for key, sign in keys]
-        sizes = f"{r['outer_steps']} | {r['parameters_mean']:,.0f} | {r['distinct_genotypes']}"
+        sizes = (
+            f"{r['outer_steps']:.0f} | {r['parameters_mean']:,.0f} | {r['distinct_genotypes']:.0f}"
+        )
         print(f"| {r['meta']} | {r['nas']} | {' | '.join(cells)} | {sizes} |")
 
 
@@ -146,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for pair in chosen(wanted)
         if train(out, pair, seed, options.seconds)
     ]
-    rows = [row(out, pair, seed) for pair, seed in trained]
+    rows = cli.with_short_errors(lambda: [row(out, pair, seed) for pair, seed in trained])
     print_table(rows)
     (out / "pairs.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 

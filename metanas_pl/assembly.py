@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -16,10 +16,11 @@ from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from metanas_pl.allocator import keep_freed_memory
-from metanas_pl.conf import Config
+from metanas_pl.conf import Config, NASConfig, from_plain
 from metanas_pl.data import EpisodeDataModule
 from metanas_pl.module import MetaNASModule
 from metanas_pl.ranges import bounds
+from metanas_pl.search_space import build_space, is_known
 
 # Lightning's warnings that are no news to a user of this tool.
 NOT_FOR_USERS = (
@@ -47,6 +48,44 @@ def make_module(config: Config) -> MetaNASModule:
         n_ways=bounds(data.n_train_ways or data.n_ways)[1],
         seed=config.seed,
     )
+
+
+def trained_module(checkpoint: Mapping[str, Any], config: Config) -> MetaNASModule:
+    """The LightningModule of a checkpoint that ``cli.read_checkpoint`` returned.
+
+    Args:
+        checkpoint: its hyper-parameters and parameters are taken.
+        config: how to evaluate it; ``ckpt_path`` is what messages call it.
+
+    Raises:
+        ValueError: the parameters are not those of the network that its hyper-parameters describe.
+    """
+    known, state = checkpoint["hyper_parameters"], checkpoint["state_dict"]
+    check_sizes(known, state, f"ckpt_path={config.ckpt_path}")
+    module = MetaNASModule(**{**known, "evaluation": config.evaluation})
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"ckpt_path={config.ckpt_path} is damaged: {reason}") from error
+    module.on_load_checkpoint(dict(checkpoint))
+    return module
+
+
+def check_sizes(known: Mapping[str, Any], state: Mapping[str, Any], name: str) -> None:
+    """Refuse hyper-parameters of another network than ``state`` is of, before memory is taken for it."""
+    if not is_known(known["space"]):  # a builder from elsewhere need not work without memory
+        return
+    nas = from_plain(NASConfig, known["nas"])
+    try:
+        with torch.device("meta"):
+            sketch = build_space(known["space"], nas, tuple(known["image_shape"]), known["n_ways"])
+    except (RuntimeError, TypeError, OverflowError) as error:
+        raise ValueError(f"{name} is damaged: there is no network of these sizes") from error
+    for key, parameter in sketch.named_parameters():
+        found = state.get(f"space.{key}")
+        if found is None or found.shape != parameter.shape:
+            raise ValueError(f"{name} is damaged: {key} is not {tuple(parameter.shape)}")
 
 
 @contextmanager

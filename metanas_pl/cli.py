@@ -22,6 +22,7 @@ from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from yaml import YAMLError
 
 from metanas_pl import conf
 
@@ -64,23 +65,14 @@ def to_config(cfg: DictConfig, trains: bool = True) -> conf.Config:
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
-    """A checkpoint of ``metanas-train``; nothing but tensors and plain values is unpickled.
+    """A checkpoint of ``metanas-train`` (see ``checkpoint.read``), loading torch only now.
 
     Raises:
-        ValueError: there is no such file, or it is something else.
+        ValueError: there is no such file, or it is something else, damaged, or too new.
     """
-    import torch
+    from metanas_pl import checkpoint
 
-    if not Path(path).is_file():
-        raise ValueError(f"ckpt_path={path}: there is no such file")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        complete = {"hyper_parameters", "datamodule_hyper_parameters"} <= set(checkpoint)
-    except Exception:  # whatever is in the file, and torch.load has no error of its own
-        complete = False
-    if not complete:
-        raise ValueError(f"ckpt_path={path} is not a checkpoint of metanas-train")
-    return dict(checkpoint)
+    return checkpoint.read(path)
 
 
 def check_devices(config: conf.Config) -> None:
@@ -137,12 +129,13 @@ def with_short_errors(action: Callable[[], Any]) -> Any:
     try:
         return action()
     except Exception as error:
-        if os.environ.get("HYDRA_FULL_ERROR") == "1" or not _is_mistake(error):
+        if os.environ.get("HYDRA_FULL_ERROR") == "1" or not is_mistake(error):
             raise
         fail(str(error).split("\n")[0])
 
 
-def _is_mistake(error: Exception) -> bool:
+def is_mistake(error: Exception) -> bool:
+    """Whether ``error`` tells a user's mistake, which its first line explains."""
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
     return isinstance(error, ValueError | OmegaConfBaseException | MisconfigurationException)
@@ -167,6 +160,10 @@ def compose_checked(overrides: list[str]) -> DictConfig:
             if os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise
             fail(_advice(error, _choices(overrides)))
+        except (YAMLError, ValueError) as error:  # what a file of the user holds
+            if os.environ.get("HYDRA_FULL_ERROR") == "1":
+                raise
+            fail(f"a file of the configuration cannot be read: {' '.join(str(error).split())}")
 
 
 def _choices(overrides: list[str]) -> DictConfig:

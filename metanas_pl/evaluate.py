@@ -27,8 +27,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         ValueError: no checkpoint is named, it does not fit the overrides, or the data is not that of
             its training.
     """
-    from metanas_pl.assembly import make_datamodule, make_trainer
-    from metanas_pl.module import MetaNASModule
+    from metanas_pl.assembly import make_datamodule, make_trainer, trained_module
+    from metanas_pl.data.identity import checked
     from metanas_pl.train import test
 
     if cfg.ckpt_path is None:
@@ -38,12 +38,11 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     config = as_trained(cli.to_config(cfg, trains=False), HydraConfig.get().overrides.task)
     run_dir = cli.make_run_dir(config)
     assert config.ckpt_path is not None
-    module = MetaNASModule.load_from_checkpoint(
-        config.ckpt_path, map_location="cpu", weights_only=True, evaluation=config.evaluation
-    )
+    checkpoint = cli.read_checkpoint(config.ckpt_path)
+    module = trained_module(checkpoint, config)
     datamodule = make_datamodule(config)
-    known = cli.read_checkpoint(config.ckpt_path).get(type(datamodule).__qualname__, {})
-    datamodule.trained_on = known.get("stores", [])
+    known = checkpoint.get(type(datamodule).__qualname__, {})
+    datamodule.trained_on = checked(known)
     datamodule.other_data = config.evaluation.other_data
     with make_trainer(config, run_dir) as trainer:
         return test(trainer, module, datamodule, config, run_dir, None, {})

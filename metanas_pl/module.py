@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from metanas_pl.checkpoint import FORMAT_VERSION
 from metanas_pl.conf import (
     EvaluationConfig,
     MetaConfig,
@@ -262,7 +263,8 @@ class MetaNASModule(pl.LightningModule):
     # -- checkpoints --------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Carried inner states belong to a checkpoint."""
+        """The version of the format, and carried inner states, belong to a checkpoint."""
+        checkpoint["format_version"] = FORMAT_VERSION
         if self.carried_states is not None:
             weights, alphas = self.carried_states
             checkpoint["carried_states"] = [[*weights], [*alphas]]

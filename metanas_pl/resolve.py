@@ -21,7 +21,7 @@ def resolve(path: str, key: str) -> Callable[..., Any]:
     module, _, name = path.rpartition(".")
     try:
         function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise ValueError(f"{key}={path} cannot be imported: {error}") from None
     if not callable(function):
         raise ValueError(f"{key}={path} is not a function")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from dataclasses import is_dataclass
 from typing import Any
 
 from metanas_pl.conf import (
@@ -11,6 +13,7 @@ from metanas_pl.conf import (
     Nasbench201Config,
     NASConfig,
     ResNet12Config,
+    check,
     from_plain,
     plain,
 )
@@ -33,8 +36,11 @@ def build_space(
     in_channels, image_size, _ = image_shape
     asked = {"partial_channels": nas.partial_channels, "auxiliary_skip": nas.auxiliary_skip > 0}
     default = {"partial_channels": 1, "auxiliary_skip": False}
+    takes = set(inspect.signature(builder).parameters)
+    if not {"in_channels", "image_size", "n_ways", "search"} <= takes:  # not written for this place
+        raise ValueError(f"space.builder={values['builder']} is no builder of a search space")
     extra = {k: v for k, v in asked.items() if nas.search and v != default[k]}
-    unknown = sorted(set(extra) - set(inspect.signature(builder).parameters))
+    unknown = sorted(set(extra) - takes)
     if unknown:
         raise ValueError(f"nas={nas.name} needs {unknown[0]}, which space={values['name']} has not")
     return builder(
@@ -47,6 +53,11 @@ def build_space(
     )
 
 
+def is_known(config: Mapping[str, Any]) -> bool:
+    """Whether a space with a ``builder`` is one of this package."""
+    return any(schema.builder == config["builder"] for schema in SCHEMAS)
+
+
 def complete(config: Any) -> dict[str, Any]:
     """A space's settings with defaults for what is not named; without ``builder``, a space of cells.
 
@@ -55,6 +66,8 @@ def complete(config: Any) -> dict[str, Any]:
     >>> complete({"builder": "metanas_pl.spaces.build.conv4", "channels": 64})["strided"]
     False
     """
+    mapping = isinstance(config, Mapping) or is_dataclass(config)
+    check(mapping, "space", config, "give a mapping or one of its schemas")
     values: dict[str, Any] = plain(config)
     builder = values.get("builder", CellSpaceConfig.builder)
     schema = next((schema for schema in SCHEMAS if schema.builder == builder), None)

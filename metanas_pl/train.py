@@ -21,6 +21,7 @@ def run(cfg: DictConfig | conf.Config) -> dict[str, Any]:
     import pytorch_lightning as pl
 
     from metanas_pl.assembly import make_datamodule, make_module, make_trainer
+    from metanas_pl.checkpoint import going_on_from
     from metanas_pl.describe import describe
 
     config = cfg if isinstance(cfg, conf.Config) else cli.to_config(cfg)
@@ -32,7 +33,8 @@ def run(cfg: DictConfig | conf.Config) -> dict[str, Any]:
             print(describe(config, module))
         first_step = steps_done(config, module)
         begin, cpu_begin = time.perf_counter(), time.process_time()
-        trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
+        with going_on_from(config.ckpt_path):
+            trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
         seconds = time.perf_counter() - begin
         stop_if_interrupted(trainer, run_dir)
         steps = trainer.global_step - first_step

@@ -19,6 +19,7 @@ ALLOWED = {
         "metanas_pl.functional.relaxation",
         "metanas_pl.functional.adaptation",
         "metanas_pl.primitive_names",
+        "metanas_pl.tensor_file",
     ),
     "data": ("metanas_pl.ranges",),
     "plotting": ("metanas_pl.spaces.genotype",),

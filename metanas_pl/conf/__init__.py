@@ -6,13 +6,22 @@ so Python users and the command line get the same messages.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from metanas_pl.conf.checks import check, check_choice, check_numbers
+from metanas_pl.conf.checks import check, check_choice, check_most, check_numbers
 from metanas_pl.conf.data import AugmentConfig, DataConfig
-from metanas_pl.conf.methods import CostConfig, InnerConfig, MetaConfig, NASConfig, OuterConfig
+from metanas_pl.conf.methods import (
+    MOST_STEPS,
+    CostConfig,
+    InnerConfig,
+    MetaConfig,
+    NASConfig,
+    OuterConfig,
+)
 from metanas_pl.conf.spaces import CellSpaceConfig, Conv4Config, Nasbench201Config, ResNet12Config
+from metanas_pl.conf.types import check_types
 from metanas_pl.ranges import bounds
 
 __all__ = [
@@ -52,6 +61,7 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         check_choice("evaluation.adapt", self.adapt, ("both", "weights", "alphas", "nothing"))
         check_numbers("evaluation", self, "steps", 1)
+        check_most("evaluation", self, "steps", MOST_STEPS)
         check_numbers("evaluation", self, "arch_steps", 0)
 
 
@@ -105,12 +115,13 @@ def from_plain(schema: type[Any], values: Any) -> Any:
     """Build ``schema`` from a mapping, or pass an instance through.
 
     Raises:
-        ValueError: an unknown key or a senseless value.
+        ValueError: an unknown key, or a value of another type or without sense.
     """
     if isinstance(values, schema):
         return values
+    check(isinstance(values, Mapping), schema.__name__, values, "it must be a mapping")
     known = {f.name: f.type for f in fields(schema)}
-    unknown = sorted(set(values) - set(known))
+    unknown = sorted(map(str, set(values) - set(known)))
     check(not unknown, schema.__name__, ", ".join(unknown), f"known keys are {', '.join(known)}")
     parts: dict[type[Any], dict[str, type[Any]]] = {
         MetaConfig: {"inner": InnerConfig, "outer": OuterConfig},
@@ -118,4 +129,5 @@ def from_plain(schema: type[Any], values: Any) -> Any:
         DataConfig: {"augment": AugmentConfig},
     }
     nested = parts.get(schema, {})
+    check_types(schema, {k: v for k, v in values.items() if k not in nested})
     return schema(**{k: from_plain(nested[k], v) if k in nested else v for k, v in values.items()})

@@ -29,6 +29,13 @@ def check_numbers(group: str, config: Any, names: str, least: float, strict: boo
             check(fits, f"{group}.{name}", value, f"must be {sign} {least:g}")
 
 
+def check_most(group: str, config: Any, names: str, most: int) -> None:
+    """Check that the attributes called ``names`` are at most ``most``, or None."""
+    for name in names.split():
+        value = getattr(config, name)
+        check(value is None or value <= most, f"{group}.{name}", value, f"must be at most {most:,}")
+
+
 def check_ranges(group: str, config: Any, names: str, least: int) -> None:
     """Check that the attributes called ``names`` are whole numbers or ranges from ``least`` on, or None."""
     for name in names.split():

@@ -74,6 +74,12 @@ class DataConfig:
     options: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        sources = self.source if isinstance(self.source, list) else [self.source]
+        roots = self.root if isinstance(self.root, list) else [self.root]
+        known = bool(sources) and all(isinstance(name, str) for name in sources)
+        check(known, "data.source", self.source, "give a name, or a list of them")
+        known = all(root is None or isinstance(root, str) for root in roots)
+        check(known, "data.root", self.root, "give a path, or a list of them")
         check_ranges("data", self, "n_ways n_train_ways", 2)
         check_ranges("data", self, "n_shots n_train_shots", 1)
         check_numbers("data", self, "n_queries n_train_queries", 1)
@@ -87,11 +93,9 @@ class DataConfig:
         fits = self.n_train_episodes % self.meta_batch_size == 0
         allowed = f"must be a multiple of data.meta_batch_size={self.meta_batch_size}"
         check(fits, "data.n_train_episodes", self.n_train_episodes, allowed)
-        n_sources = len(self.source) if isinstance(self.source, list) else 1
-        fits = self.weights is None or len(self.weights) == n_sources
-        check(
-            fits, "data.weights", self.weights, f"give one for each of {n_sources} in data.source"
-        )
+        fits = self.weights is None or _are_weights(self.weights, len(sources))
+        allowed = f"give one of at least 0 for each of {len(sources)} in data.source"
+        check(fits, "data.weights", self.weights, allowed)
         grey = self.augment.saturation and self.channels == 1
         allowed = "grey images have no colour, set data.channels=3"
         check(not grey, "data.augment.saturation", self.augment.saturation, allowed)
@@ -104,3 +108,8 @@ class DataConfig:
         """
         names = [self.source] if isinstance(self.source, str) else self.source
         return f"{' + '.join(names)}, {in_words(self.n_ways)}-way {in_words(self.n_shots)}-shot"
+
+
+def _are_weights(values: Any, n: int) -> bool:
+    numbers = isinstance(values, list) and all(isinstance(x, int | float) for x in values)
+    return numbers and len(values) == n and all(x >= 0 for x in values)

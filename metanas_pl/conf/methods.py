@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from metanas_pl.conf.checks import check, check_choice, check_numbers
+from metanas_pl.conf.checks import check, check_choice, check_most, check_numbers
+
+MOST_STEPS = 1_000_000  # of an inner loop, which notes a temperature for each
 
 
 @dataclass
@@ -111,6 +113,7 @@ class InnerConfig:
             check_choice("meta.inner.alpha_optimizer", self.alpha_optimizer, ("adam", "sgd"))
         check_choice("meta.inner.state", self.state, ("fresh", "carried"))
         check_numbers("meta.inner", self, "steps test_steps batch_size test_batch_size", 1)
+        check_most("meta.inner", self, "steps test_steps", MOST_STEPS)
         check_numbers("meta.inner", self, "weight_lr head_lr alpha_lr weight_decay", 0)
         check_numbers(
             "meta.inner", self, "alpha_weight_decay arch_steps test_arch_steps proximal", 0

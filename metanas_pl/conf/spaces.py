@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from metanas_pl.conf.checks import check, check_choice, check_numbers
+from metanas_pl.conf.checks import check, check_choice, check_most, check_numbers
 from metanas_pl.primitive_names import ALL_PRIMITIVES, NONE, PRIMITIVES
+
+MOST_CELLS = 100  # and nodes: far more than any network has that was ever published
 
 
 @dataclass
@@ -30,6 +32,7 @@ class CellSpaceConfig:
 
     def __post_init__(self) -> None:
         check_numbers("space", self, "channels n_cells n_nodes stem_stride channel_factor", 1)
+        check_most("space", self, "n_cells n_nodes", MOST_CELLS)
         for index in self.reductions:
             inside = 0 <= index < self.n_cells
             check(inside, "space.reductions", self.reductions, f"cells are 0..{self.n_cells - 1}")
@@ -79,3 +82,4 @@ class Nasbench201Config:
 
     def __post_init__(self) -> None:
         check_numbers("space", self, "channels cells_per_stage", 1)
+        check_most("space", self, "cells_per_stage", MOST_CELLS)

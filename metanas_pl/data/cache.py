@@ -74,7 +74,7 @@ def stores_in(cache_dir: Path) -> list[CachedStore]:
 def _open(folder: Path) -> CachedStore:
     try:
         return CachedStore(folder, ClassStore.open(folder))
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         return CachedStore(folder, None, str(error))
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from metanas_pl.data.augment import Augmentation, augment
 from metanas_pl.data.cache import default_cache_dir
 from metanas_pl.data.episodes import Episode, EpisodeDataset
-from metanas_pl.data.identity import Identity, check_same, identity
+from metanas_pl.data.identity import Identity, check_same, checked, identity
 from metanas_pl.data.loader import EpisodeLoader
 from metanas_pl.data.mixture import MixtureDataset
 from metanas_pl.data.sources import DataRequest, prepare_source
@@ -193,9 +193,8 @@ class EpisodeDataModule(pl.LightningDataModule):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Refuse to go on with other data than that of the checkpoint."""
-        check_same(
-            state["stores"], self._identities, "go on with the same data, or begin a new run"
-        )
+        remedy = "go on with the same data, or begin a new run"
+        check_same(checked(state), self._identities, remedy)
 
     @property
     def store(self) -> ClassStore:

@@ -10,6 +10,7 @@ from typing import Any
 
 from metanas_pl.data.store import SPLITS, ClassStore
 
+KEYS = {"name", "image_shape", "checksum", "n_classes", "split", "mean", "std"}
 Identity = dict[str, Any]
 """Name, image shape, checksum, classes of each split and normalisation constants of a store."""
 
@@ -29,6 +30,33 @@ def identity(store: ClassStore) -> Identity:
         "mean": store.mean,
         "std": store.std,
     }
+
+
+def checked(state: Any) -> list[Identity]:
+    """The identities in what ``EpisodeDataModule.state_dict`` wrote; none if there is nothing.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    stores = state.get("stores", []) if isinstance(state, dict) else None
+    if not isinstance(stores, list) or not all(_is_identity(store) for store in stores):
+        raise ValueError("the checkpoint is damaged: it does not tell the data of its training")
+    return stores
+
+
+def _is_identity(store: Any) -> bool:
+    if not isinstance(store, dict) or set(store) != KEYS:
+        return False
+    shape, n_classes = store["image_shape"], store["n_classes"]
+    constants = [store[key] for key in ("mean", "std") if store[key] is not None]
+    return (
+        all(isinstance(store[key], str) for key in ("name", "checksum", "split"))
+        and isinstance(n_classes, dict)
+        and isinstance(shape, list)
+        and len(constants) in (0, 2)
+        and all(isinstance(c, list) and [len(c)] == shape[:1] for c in constants)
+        and all(isinstance(x, float) for c in constants for x in c)
+    )
 
 
 def differences(then: Identity, now: Identity) -> list[str]:

@@ -10,38 +10,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from filelock import FileLock
 
-SPLITS = ("train", "val", "test")
-FORMAT_VERSION = 1
+from metanas_pl.data.store_table import (
+    FORMAT_VERSION,
+    SPLITS,
+    ClassInfo,
+    StoreMeta,
+    StoreTable,
+    read_table,
+)
+
+__all__ = ["SPLITS", "ClassImages", "ClassInfo", "ClassStore", "StoreMeta", "build_store"]
+
 _HEADER_BYTES = 128
-
-
-@dataclass(frozen=True)
-class ClassInfo:
-    """One class: images ``offset .. offset + count - 1`` of the store.
-
-    Attributes:
-        name: unique within its group.
-        group: alphabet, script or whatever the classes of one family share; may be empty.
-        split: ``train``, ``val`` or ``test``.
-        offset: row of the first image.
-        count: number of images.
-    """
-
-    name: str
-    group: str
-    split: str
-    offset: int
-    count: int
 
 
 class ClassImages(NamedTuple):
@@ -51,25 +42,6 @@ class ClassImages(NamedTuple):
     group: str
     split: str
     images: np.ndarray
-
-
-@dataclass(frozen=True)
-class StoreMeta:
-    """What the images are.
-
-    Attributes:
-        name: the data set, used in messages.
-        source: where the images come from.
-        licence: under which terms.
-        ink_is_one: 255 is ink on a background of 0; such images are scaled to [0, 1] and no more.
-        notes: anything else worth keeping, as plain JSON values.
-    """
-
-    name: str
-    source: str
-    licence: str
-    ink_is_one: bool = False
-    notes: dict[str, Any] = field(default_factory=dict)
 
 
 class ClassStore:
@@ -84,14 +56,12 @@ class ClassStore:
         std: per-channel standard deviation of the train images, or None likewise.
     """
 
-    def __init__(self, path: Path, images: np.ndarray, table: dict[str, Any]) -> None:
+    def __init__(self, path: Path, images: np.ndarray, table: StoreTable) -> None:
         self.path = path
         self.images = np.asarray(images)  # indexing a memmap object itself is slower
-        self.meta = StoreMeta(**table["meta"])
-        self.checksum: str = table["checksum"]
-        self.mean: list[float] | None = table["mean"]
-        self.std: list[float] | None = table["std"]
-        every = tuple(ClassInfo(**entry) for entry in table["classes"])
+        self.meta, self.checksum = table.meta, table.checksum
+        self.mean, self.std = table.mean, table.std
+        every = table.classes
         self._classes = {s: tuple(info for info in every if info.split == s) for s in SPLITS}
 
     @classmethod
@@ -100,22 +70,21 @@ class ClassStore:
 
         Raises:
             FileNotFoundError: there is no complete store in ``path``.
-            ValueError: the store was written by another version, or its array is cut short.
+            ValueError: the store was written by another version, or is cut short or damaged.
         """
         path = Path(path)
         table_file, array_file = path / "store.json", path / "images.npy"
         if not (table_file.is_file() and array_file.is_file()):
             raise FileNotFoundError(f"{path} holds no class store (store.json and images.npy)")
-        table = json.loads(table_file.read_text(encoding="utf-8"))
-        if table.get("version") != FORMAT_VERSION:
+        table = read_table(table_file)
+        with array_file.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+        size = _HEADER_BYTES + math.prod(table.shape)
+        if header != _npy_header(table.shape) or array_file.stat().st_size != size:
             raise ValueError(
-                f"{path} has store version {table.get('version')!r}, this release reads "
-                f"{FORMAT_VERSION}: delete the folder, it is built anew"
+                f"{array_file} is cut short or damaged: delete {path}, it is built anew"
             )
-        shape = tuple(table["shape"])
-        if array_file.stat().st_size != _HEADER_BYTES + int(np.prod(shape)):
-            raise ValueError(f"{array_file} is cut short: delete {path}, it is built anew")
-        return cls(path, np.load(array_file, mmap_mode="r"), table)
+        return cls(path, np.memmap(array_file, np.uint8, "r", _HEADER_BYTES, table.shape), table)
 
     def __reduce__(self) -> tuple[Any, tuple[Path]]:
         # A worker process maps the file itself instead of receiving a copy of the images.

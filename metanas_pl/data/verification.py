@@ -68,7 +68,10 @@ def record(store: ClassStore, passed: bool) -> None:
 def is_verified(store: ClassStore) -> bool:
     """The store has passed all checks and has not been written to since."""
     file = store.path / RECORD
-    return file.is_file() and json.loads(file.read_text(encoding="utf-8")) == _state(store)
+    try:
+        return json.loads(file.read_text(encoding="utf-8")) == _state(store)
+    except (FileNotFoundError, ValueError, RecursionError):  # none, or a damaged one
+        return False
 
 
 def _state(store: ClassStore) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Reader for state dicts of the official implementation (github.com/boschresearch/metanas).
 
-Only tensors are taken, by ``torch.load(..., weights_only=True)``; parameter names are translated.
+Only tensors are taken (see ``tensor_file``); parameter names are translated.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from metanas_pl.functional.adaptation import Theta
+from metanas_pl.tensor_file import TensorFileError, load_tensors
 
 _ALPHA = re.compile(r"alpha_(pw_)?(normal|reduce)\.(\d+)$")
 _CELL = re.compile(r"cells\.(\d+)\.(preproc([01])|dag\.(\d+)\.(\d+)(\._ops\.(\d+))?(\.0)?)\.(.*)$")
+LONGEST_NAME = 200  # characters; names of a network are shorter
 _RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -23,13 +24,20 @@ def load_official(path: str | Path) -> Theta:
     """Read weights and alphas from a file that holds an official state dict.
 
     Raises:
-        ValueError: the file holds anything but a dict of tensors under the official names.
+        ValueError: the file is damaged, or holds anything but a dict of tensors under the official names.
     """
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = load_tensors(path)
+    except TensorFileError as error:
+        raise ValueError(f"{path} is no state dict of a MetaNAS model: {error}") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, dict) or not all(_is_entry(*item) for item in state.items()):
         raise ValueError(f"{path}: expected a dict of tensors, the state dict of a MetaNAS model")
     return translate(state)
+
+
+def _is_entry(name: object, value: object) -> bool:
+    return isinstance(name, str) and len(name) < LONGEST_NAME and isinstance(value, Tensor)
 
 
 def translate(state: Mapping[str, Tensor]) -> Theta:
@@ -38,6 +46,7 @@ def translate(state: Mapping[str, Tensor]) -> Theta:
     Raises:
         ValueError: a name that the official supernet and derived network do not have.
 
+    >>> import torch
     >>> theta = translate({"alpha_pw_normal.0": torch.zeros(1), "net.linear.bias": torch.zeros(5)})
     >>> list(theta.weights), list(theta.alphas)
     (['head.bias'], ['normal_pair_0'])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +105,25 @@ def test_unreadable_files_are_all_named_up_to_twenty(tmp_path: Path) -> None:
         list(read_classes(classes, read, "Reading"))
     (item,) = read_classes([ClassFiles("c", "g", "test", ["good"] * 50)], read, "Reading")
     assert item.name == "c" and item.images.shape == (50, 3, 4, 4)
+
+
+def test_an_image_larger_than_a_camera_makes_is_not_decoded() -> None:
+    """A PNG of a few bytes can claim a terabyte of pixels."""
+    data = bytearray(encoded(PIXELS))
+    data[16:24] = (40_000).to_bytes(4, "big") + (40_000).to_bytes(4, "big")
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    with pytest.raises(ValueError, match="no readable image"):
+        to_pixels(bytes(data), 4, 3)
+    data[16:24] = (10_000).to_bytes(4, "big") + (10_000).to_bytes(4, "big")  # which Pillow takes
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    with pytest.raises(ValueError, match="it has 10000 x 10000 pixels"):
+        to_pixels(bytes(data), 4, 3)
+
+
+def test_no_program_is_started_for_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow hands PostScript to Ghostscript, whatever the name of the file."""
+    file = io.BytesIO()
+    Image.fromarray(PIXELS).save(file, "EPS")
+    monkeypatch.setattr("subprocess.Popen", lambda *a, **k: pytest.fail("a program was started"))
+    with pytest.raises(ValueError, match="no readable image"):
+        to_pixels(file.getvalue(), 4, 3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +97,17 @@ def test_files_that_are_something_else(tmp_path: Path) -> None:
     objects = np.array([None] * 12, dtype=object)
     np.savez(tmp_path / "z.npz", images=IMAGES, labels=objects)
     refused(tmp_path / "z.npz", r"z\.npz is no readable \.npz file")
+
+
+def test_files_that_claim_more_than_they_hold(tmp_path: Path) -> None:
+    def refused(data: bytes, message: str) -> None:
+        with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("images.npy", data)
+        with pytest.raises(ValueError, match=rf"x\.npz is no readable \.npz file .*{message}"):
+            prepare_source("tensors", DataRequest(tmp_path / "cache", tmp_path / "x.npz"))
+
+    header = io.BytesIO()
+    described = {"descr": "|u1", "fortran_order": False, "shape": (10**13, 28, 28)}
+    np.lib.format.write_array_header_1_0(header, described)
+    refused(header.getvalue() + bytes(100), "cut short")
+    refused(header.getvalue() + bytes(2**28), "unpacks to 268,")

@@ -8,8 +8,10 @@ are copied, one behind the other, into one nameless temporary file.
 
 from __future__ import annotations
 
+import lzma
 import os
 import shutil
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -18,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from metanas_pl.data.fetch.errors import ArchiveError
 from metanas_pl.data.fetch.slices import Slices, Span
@@ -27,6 +29,30 @@ from metanas_pl.data.sources.progress import track
 MAX_FILES = 2_000_000
 MAX_FILE_BYTES = 1 << 29
 MAX_TOTAL_BYTES = 1 << 36
+
+MAX_NAME_BYTES = 1 << 20
+NAME_RECORDS = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
+"""Members of a tar that are names, or more attributes, of the next one."""
+DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    OSError,
+    EOFError,
+    RuntimeError,  # encrypted, or compressed in a way that Python does not know
+    ValueError,
+    LookupError,
+    OverflowError,
+)
+"""What zipfile and tarfile answer to nonsense."""
 
 Wanted = Callable[[PurePosixPath], bool]
 
@@ -62,7 +88,7 @@ def open_files(root: Path, wanted: Wanted, scratch: Path) -> Iterator[Files]:
     elif zipfile.is_zipfile(root):
         with _opened_zip(root) as archive:
             yield _zip(root, archive, wanted)
-    elif root.is_file() and tarfile.is_tarfile(root):
+    elif root.is_file():
         with tempfile.TemporaryFile(dir=scratch) as spool:
             spans = _copy(root, wanted, spool)
             slices = Slices(spool)
@@ -73,19 +99,29 @@ def open_files(root: Path, wanted: Wanted, scratch: Path) -> Iterator[Files]:
 
 def _folder(root: Path, wanted: Wanted) -> Files:
     names = []
-    for folder, _, files in os.walk(root, followlinks=True):
+    visited = {os.path.realpath(root)}
+    for folder, folders, files in os.walk(root, followlinks=True):
         below = PurePosixPath(Path(folder).relative_to(root).as_posix())
         names += [below / file for file in files]
         if len(names) > MAX_FILES:
             raise _too_many(root)
+        real = {name: os.path.realpath(os.path.join(folder, name)) for name in folders}
+        folders[:] = [name for name in folders if real[name] not in visited]  # links lead in rings
+        visited.update(real.values())
     chosen = sorted(n for n in names if not n.name.startswith(".") and wanted(n))
-    return Files(tuple(chosen), lambda name: (root / name).read_bytes())
+    return Files(tuple(chosen), lambda name: _content(root / name))
+
+
+def _content(file: Path) -> bytes:
+    if not file.is_file():  # a pipe would be waited for
+        raise ArchiveError(f"{file} is a device, a pipe or a broken link")
+    return file.read_bytes()
 
 
 def _opened_zip(root: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(root)
-    except (zipfile.BadZipFile, OSError) as error:
+    except DAMAGE as error:
         raise ArchiveError(f"{root} is cut short or damaged ({error}): get it anew") from error
 
 
@@ -100,10 +136,29 @@ def _zip(root: Path, archive: zipfile.ZipFile, wanted: Wanted) -> Files:
     def read(name: PurePosixPath) -> bytes:
         try:
             return archive.read(members[name])
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
+        except DAMAGE as error:
             raise ArchiveError(f"{root}: {name} cannot be read ({error})") from error
 
     return Files(tuple(sorted(members)), read)
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose name is no longer than names are: tarfile would read one of any length."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> Any:
+        if self.type in NAME_RECORDS and self.size > MAX_NAME_BYTES:
+            root = os.fsdecode(archive.name or "")
+            raise ArchiveError(f"{root} is not safe: a name of {self.size:,} bytes")
+        return super()._proc_member(archive)  # type: ignore[misc]
+
+
+def _opened_tar(root: Path) -> tarfile.TarFile:
+    try:
+        return tarfile.open(root, "r|*", tarinfo=_Member)
+    except ArchiveError:
+        raise
+    except DAMAGE as error:
+        raise ArchiveError(f"{root} is neither a folder, a zip nor a tar file") from error
 
 
 def _copy(root: Path, wanted: Wanted, spool: BinaryIO) -> dict[PurePosixPath, Span]:
@@ -111,7 +166,7 @@ def _copy(root: Path, wanted: Wanted, spool: BinaryIO) -> dict[PurePosixPath, Sp
     guard = _Guard(root, wanted)
     spans = {}
     try:
-        with tarfile.open(root, "r|*") as archive:
+        with _opened_tar(root) as archive:
             for member in track(archive, f"Looking through {root.name}"):
                 if member.isdir() or not guard.lets_in(member.name, member.size, member.isfile()):
                     continue
@@ -119,7 +174,9 @@ def _copy(root: Path, wanted: Wanted, spool: BinaryIO) -> dict[PurePosixPath, Sp
                 file = archive.extractfile(member)
                 assert file is not None
                 shutil.copyfileobj(file, spool)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except ArchiveError:
+        raise
+    except DAMAGE as error:
         raise ArchiveError(f"{root} is cut short or damaged ({error}): get it anew") from error
     return spans
 

@@ -1,4 +1,4 @@
-"""Your own images: ``root/<split>/<class>/*`` or ``root/<class>/*``, in any format of Pillow."""
+"""Your own images: ``root/<split>/<class>/*`` or ``root/<class>/*``."""
 
 from __future__ import annotations
 

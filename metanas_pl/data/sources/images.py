@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -16,6 +18,10 @@ from metanas_pl.data.sources.progress import track
 from metanas_pl.data.store import ClassImages
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Formats that are read; Pillow knows more, for some of which it starts other programs."""
+MAX_PIXELS = 1 << 26
+"""Of an image: 64 million, more than a camera makes."""
 CHUNK = 32
 """Images that a thread takes at once."""
 NAMED = 20
@@ -43,17 +49,43 @@ def to_pixels(data: bytes, size: int, channels: int, box: Box | None = None) -> 
     its centred square and resampled (bicubic); one that has the asked size already keeps its pixels.
 
     Args:
-        data: content of the file, in any format of Pillow.
+        data: content of the file, in one of ``FORMATS``.
         size: height and width in pixels.
         channels: 1 (grey) or 3 (colour).
         box: left, upper, right and lower edge in pixels.
+
+    Raises:
+        ValueError: see :func:`decoded`.
     """
     from PIL import Image, ImageOps
 
-    with Image.open(io.BytesIO(data)) as opened:
-        upright = ImageOps.exif_transpose(opened)
+    with decoded(data) as picture:
+        upright = ImageOps.exif_transpose(picture)
         image = (upright.crop(box) if box else upright).convert("L" if channels == 1 else "RGB")
-    return _as_array(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC), channels)
+        return _as_array(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC), channels)
+
+
+@contextmanager
+def decoded(data: bytes) -> Iterator[Any]:
+    """The picture in an image file, a ``PIL.Image`` to work on within the context.
+
+    Raises:
+        ValueError: it is in none of ``FORMATS``, is damaged, or has more than ``MAX_PIXELS`` pixels.
+    """
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", Image.DecompressionBombWarning
+            )  # MAX_PIXELS is stricter
+            picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        with picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise ValueError(f"it has {picture.width} x {picture.height} pixels")
+            yield picture
+    except Exception as error:  # Pillow answers damaged files with any of Python's
+        raise ValueError(f"no readable image ({type(error).__name__}: {error})") from error
 
 
 def resized(images: np.ndarray, size: int, channels: int) -> np.ndarray:
@@ -98,7 +130,7 @@ def read_classes(
     def attempt(file: Key) -> np.ndarray | None:
         try:
             return read(file)
-        except (OSError, SyntaxError, ValueError):
+        except (OSError, ValueError):
             unreadable.append(file)
             return None
 

@@ -100,6 +100,8 @@ def _unpickled(pickles: dict[str, Path], request: DataRequest) -> Iterator[Class
         rows_of = entry(table, "class_dict", str(file))
         for key in track(sorted(rows_of), f"Converting miniImageNet, {split} (once)"):
             rows = np.asarray(rows_of[key])
+            if len(rows) > len(images):
+                raise ValueError(f"{file}: class {text(key)} has more images than there are")
             plan.append(ClassFiles(text(key), "", split, rows.tolist()))
             pixels = resized(images[rows], request.image_size, request.channels)
             yield ClassImages(text(key), "", split, pixels)

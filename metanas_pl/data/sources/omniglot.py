@@ -6,7 +6,6 @@ from the two official zip files, which are downloaded and checked.
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,7 +15,7 @@ import numpy as np
 
 from metanas_pl.data.fetch.archives import Files, open_files
 from metanas_pl.data.sources import DataRequest, SourceInfo
-from metanas_pl.data.sources.images import ClassFiles, read_classes
+from metanas_pl.data.sources.images import ClassFiles, decoded, read_classes
 from metanas_pl.data.sources.published import build_published, fetched, warn_unless_whole
 from metanas_pl.data.sources.splitting import SPLIT_SEED
 from metanas_pl.data.store import ClassImages, ClassStore
@@ -118,6 +117,7 @@ def _decode(data: bytes, size: int, channels: int) -> np.ndarray:
     """PNG bytes, black on white, to ``(channels, size, size)`` uint8 with ink 255."""
     from PIL import Image, ImageOps
 
-    image = ImageOps.invert(Image.open(io.BytesIO(data)).convert("L"))
-    pixels = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
+    with decoded(data) as picture:
+        image = ImageOps.invert(picture.convert("L"))
+        pixels = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
     return np.repeat(pixels[None], channels, axis=0)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from metanas_pl.data.fetch.download import download
+from metanas_pl.data.fetch.errors import FetchError
 from metanas_pl.data.sources import DataRequest, SourceInfo
 from metanas_pl.data.sources.images import ClassFiles
 from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
@@ -39,7 +41,16 @@ def build_published(
     size, channels = request.image_size, request.channels
     key = "-".join([name, *request.options.values(), origin_key, f"{size}x{size}x{channels}"])
     meta = StoreMeta(name, origin, info.licence, ink_is_one, {**request.options, **notes})
-    return build_store(request.cache_dir / key, classes, meta)
+    return build_store(request.cache_dir / key, _as_published(classes, name, origin), meta)
+
+
+def _as_published(classes: Iterable[ClassImages], name: str, origin: str) -> Iterator[ClassImages]:
+    """``classes``; an error where the files hold other values than those that were published."""
+    try:
+        yield from classes
+    except (LookupError, TypeError, AttributeError, OverflowError, MemoryError, csv.Error) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise FetchError(f"{origin} is damaged, or is not {name} ({reason})") from error
 
 
 def fetched(url: str, request: DataRequest, checksum: str | None = None) -> Path:

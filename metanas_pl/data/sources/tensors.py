@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from metanas_pl.data.fetch.archives import DAMAGE
 from metanas_pl.data.sources import DataRequest, SourceInfo
 from metanas_pl.data.sources.images import resized
 from metanas_pl.data.sources.splitting import split_names
 from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
 
 INFO = SourceInfo(summary="your own arrays, an .npz file (data.root)", licence="yours")
+
+MOST_UNPACKED, FREE_BYTES = 200, 1 << 28
+"""How many times its size an .npz file may unpack to, and how many bytes any one may."""
+
+HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 KEYS = "images, labels and, if you like, splits and groups"
 
@@ -91,9 +102,10 @@ def _opened(root: Path, shape: tuple[int, int, int]) -> ClassStore:
 
 def _from_file(root: Path, size: int, channels: int) -> Iterator[ClassImages]:
     try:
+        _check_unpacked(root)
         with np.load(root, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (*DAMAGE, SyntaxError, TypeError, MemoryError) as error:
         raise ValueError(f"data.root={root} is no readable .npz file ({error})") from error
     known = {"images", "labels", "splits", "groups"}
     if not {"images", "labels"} <= set(arrays) <= known:
@@ -101,6 +113,19 @@ def _from_file(root: Path, size: int, channels: int) -> Iterator[ClassImages]:
     for item in _classes(**arrays):
         pixels = resized(item.images.transpose(0, 2, 3, 1), size, channels)
         yield item._replace(images=pixels)
+
+
+def _check_unpacked(root: Path) -> None:
+    """Refuse arrays that claim more bytes than are there, or that unpack to far more than images do."""
+    with zipfile.ZipFile(root) as archive:
+        total = sum(member.file_size for member in archive.infolist())
+        if total > max(MOST_UNPACKED * root.stat().st_size, FREE_BYTES):
+            raise ValueError(f"it unpacks to {total:,} bytes")
+        for member in archive.infolist():
+            with archive.open(member) as file:
+                shape, _, dtype = HEADERS[np.lib.format.read_magic(file)](file)
+            if dtype.hasobject or math.prod(shape) * dtype.itemsize > member.file_size:
+                raise ValueError(f"{member.filename} is cut short, or holds no numbers")
 
 
 def _classes(

@@ -135,3 +135,31 @@ def test_damaged_archives(tmp_path: Path) -> None:
     (tmp_path / "page.zip").write_text("<html>")
     with pytest.raises(ArchiveError, match="neither a folder, a zip nor a tar file"):
         read_all(tmp_path / "page.zip")
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_names_without_end_are_not_read(tmp_path: Path, kind: bytes) -> None:
+    """A name of gigabytes packs into a small file; tarfile would hold all of it in memory."""
+    for position in (0, 1):
+        with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as archive:
+            for _ in range(position):
+                archive.addfile(tarfile.TarInfo("a.txt"))
+            member = tarfile.TarInfo("long")
+            member.type, member.size = kind, 2 << 20
+            archive.addfile(member, io.BytesIO(bytes(2 << 20)))
+        with pytest.raises(ArchiveError, match="not safe: a name of 2,097,152 bytes"):
+            read_all(tmp_path / "x.tar.gz")
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    os.mkfifo(tmp_path / "x" / "a.txt")
+    with pytest.raises(ArchiveError, match=r"a\.txt is a device, a pipe or a broken link"):
+        read_all(tmp_path / "x")
+
+
+def test_links_in_rings_come_to_an_end(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "x")
+    for name in "abcdef":
+        os.symlink(root, root / "top" / f"to_{name}")
+    assert set(read_all(root)) == {"top/a/1.txt", "top/b/2.txt"}

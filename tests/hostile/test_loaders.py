@@ -1,0 +1,44 @@
+"""A few of the damaged files of ``python -m benchmarks.endurance hostile``, for every loader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.endurance._loaders import LOADERS
+from benchmarks.endurance.hostile import Watch, cases
+
+FEW = {"resumption": 2, "checkpoint_values": 8, "overrides": 5, "sources": 12, "run_folders": 20}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("hostile")
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_damaged_files_are_taken_or_refused(name: str, folder: Path) -> None:
+    found = cases(name, FEW.get(name, 50), 7, folder / name, Watch())
+    assert [outcome.reason for outcome in found if outcome.verdict == "bad"] == []
+    assert any(outcome.verdict == "refused" for outcome in found)
+
+
+def test_what_a_watch_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs, memory and errors of the wrong kind are noticed."""
+    import os
+
+    def prepare(folder: Path) -> object:
+        def attempt(rng: object) -> None:
+            if misdeed == "a program":
+                os.system("true")
+            raise KeyError("x") if misdeed == "an error" else ValueError("x")
+
+        return attempt
+
+    monkeypatch.setitem(LOADERS, "planted", (prepare, 1))
+    verdicts = {}
+    for misdeed in ("a program", "an error", "nothing"):
+        (outcome,) = cases("planted", 1, 0, tmp_path / misdeed, Watch())
+        verdicts[misdeed] = outcome.verdict
+    assert verdicts == {"a program": "bad", "an error": "bad", "nothing": "refused"}

@@ -1,0 +1,61 @@
+"""Structures of any shape in place of those that a file should hold: taken, or refused by ValueError."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metanas_pl import conf
+from metanas_pl.data.identity import checked
+from metanas_pl.data.store_table import _table
+from metanas_pl.search_space import complete
+from metanas_pl.spaces.genotype import Genotype
+
+KEYS = (
+    "normal reduce normal_concat reduce_concat builder channels n_cells reductions genotype primitives "
+    "source root weights n_ways augment options steps adapt stores mean std image_shape classes shape meta"
+).split()
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+values = st.recursive(
+    scalars | st.sampled_from(["conv_3x3", "a.b", "train", 0, 1]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+trees = st.dictionaries(st.sampled_from(KEYS), values, max_size=4)
+
+
+def schema(kind: Any) -> Callable[[Any], Any]:
+    return lambda tree: conf.from_plain(kind, tree)
+
+
+READERS = {
+    "genotype": Genotype.from_dict,
+    "space": complete,
+    "identities": checked,
+    "data": schema(conf.DataConfig),
+    "evaluation": schema(conf.EvaluationConfig),
+    "inner": schema(conf.InnerConfig),
+    "nas": schema(conf.NASConfig),
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+@settings(max_examples=25, deadline=None)
+@given(tree=trees | values)
+def test_any_structure(read: Callable[[Any], Any], tree: Any) -> None:
+    with suppress(ValueError):
+        read(tree)
+
+
+@settings(max_examples=25, deadline=None)
+@given(tree=trees)
+def test_the_table_of_a_store(tree: Any) -> None:
+    with suppress(ValueError, LookupError, TypeError):  # which its reader turns into the first
+        _table(tree)
