@@ -150,6 +150,7 @@ def pool(x: Tensor, kind: str, stride: int, kernel: int = 3) -> Tensor:
     if has_routes(x) and kind == "max" and ordered:
         with torch.no_grad():
             _, where = F.max_pool2d(_channels_last(x), kernel, stride, padding, return_indices=True)
+            where = where.contiguous()  # read once in every derivative
         return x.flatten(2).gather(2, where.flatten(2)).view(where.shape)
     if has_routes(x) and kind == "avg" and ordered and x.requires_grad:
         ones = x.new_ones(x.shape[1], 1, kernel, kernel)
