@@ -5,6 +5,8 @@ All give the same numbers. ``grouped`` is the fastest where the space can (``Sea
 
 from __future__ import annotations
 
+from math import ceil
+
 from torch import nn
 
 from metanas_pl.conf import MetaConfig
@@ -31,18 +33,23 @@ def choose_backend(space: SearchSpace, meta: MetaConfig) -> str:
 
 
 def tasks_at_once(
-    space: SearchSpace, chunk_size: int | None, rows: int, pixels: int, device: str
+    space: SearchSpace, chunk_size: int | None, tasks: int, rows: int, pixels: int, device: str
 ) -> int | None:
-    """``meta.chunk_size``; None is all tasks, on a CPU as many as :data:`MOST_NUMBERS` allows.
+    """``meta.chunk_size``; None is all tasks, on a CPU even shares that :data:`MOST_NUMBERS` allows.
 
     Args:
         space: the network.
         chunk_size: as configured.
+        tasks: of the meta-batch.
         rows: images of an inner step.
-        pixels: of an image; feature maps are taken to be as large.
+        pixels: of an image; feature maps are taken to be as large as behind the first convolution.
         device: type of the device.
     """
     if chunk_size is not None or device != "cpu":
         return chunk_size
-    channels = max((m.out_channels for m in space.modules() if isinstance(m, nn.Conv2d)), default=1)
-    return max(1, MOST_NUMBERS // (channels * rows * pixels))
+    convolutions = [m for m in space.modules() if isinstance(m, nn.Conv2d)]
+    channels = max((m.out_channels for m in convolutions), default=1)
+    for stride in convolutions[0].stride if convolutions else ():
+        pixels = ceil(pixels / stride)
+    most = max(1, MOST_NUMBERS // (channels * rows * pixels))
+    return ceil(tasks / ceil(tasks / most))

@@ -153,7 +153,7 @@ class EpisodeLearner:
         support = tasks.support
         rows, pixels = support.train_index.shape[-1], support.x[0, 0, 0].numel()
         at_once = tasks_at_once(
-            self.space, self.meta.chunk_size, rows, pixels, support.x.device.type
+            self.space, self.meta.chunk_size, len(support.x), rows, pixels, support.x.device.type
         )
         return map_tasks(of_task, tasks, self.backend, at_once)
 

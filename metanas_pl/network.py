@@ -129,6 +129,7 @@ class EpisodeNetwork(NamedTuple):
         context = context._replace(skip_zeros=on_cpu and self.threshold > 0)
         if not self.grouped:
             return functional_call(self.space, weights, (x, mixing, context))
+        weights = {name: w for name, w in weights.items() if name not in self.space.idle}
         of_task = {
             name: value
             for name in ("drop_path", "reference")

@@ -93,7 +93,7 @@ class Builder:
     def moves(self, name: str) -> bool:
         """Whether the inner loop moves the weights called ``name``."""
         adapts, is_head = self.meta.adapts, name in HEAD
-        if adapts == "none" or name in self.step_norms:
+        if adapts == "none" or name in self.step_norms or name in self.space.idle:
             return False
         if is_head and self.meta.head == "prototypes":
             return False

@@ -83,10 +83,19 @@ def test_the_rule() -> None:
 
 def test_tasks_at_once_fit_into_a_cache_or_are_as_configured() -> None:
     space = conv4()
-    assert tasks_at_once(space, None, 5, 784, "cpu") == MOST_NUMBERS // (64 * 5 * 784)
-    assert tasks_at_once(space, None, 10**6, 784, "cpu") == 1
-    assert tasks_at_once(space, 3, 5, 784, "cpu") == 3
-    assert tasks_at_once(space, None, 5, 784, "cuda") is None
+    most = MOST_NUMBERS // (64 * 5 * 784)
+    assert tasks_at_once(space, None, 10 * most, 5, 784, "cpu") == most
+    assert tasks_at_once(space, None, most + 1, 5, 784, "cpu") == (most + 2) // 2  # in even shares
+    assert tasks_at_once(space, None, 4, 10**6, 784, "cpu") == 1
+    assert tasks_at_once(space, 3, 4, 5, 784, "cpu") == 3
+    assert tasks_at_once(space, None, 4, 5, 784, "cuda") is None
+
+
+def test_a_stride_at_the_beginning_leaves_room_for_more_tasks() -> None:
+    plain, compact = (make_module(space={**TINY_SPACE, "stem_stride": s}).space for s in (1, 2))
+    most = MOST_NUMBERS // (12 * 5 * 784)
+    assert tasks_at_once(plain, None, 100 * most, 5, 784, "cpu") == most
+    assert tasks_at_once(compact, None, 100 * most, 5, 784, "cpu") > 3 * most
 
 
 def test_a_space_that_takes_one_task_at_a_time_says_so() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from torch.utils import _pytree as pytree
 from torch.utils.data import DataLoader
 
 from metanas_pl.conf import EvaluationConfig
@@ -121,6 +122,41 @@ def test_meta_pruning_is_for_good_and_keeps_one_primitive_of_an_edge() -> None:
     copy.load_state_dict(module.state_dict())
     assert copy.space.cells[0].alive == module.space.cells[0].alive
     assert not all(copy.space.cells[0].alive[0][0])
+
+
+NASBENCH201 = {
+    "builder": "metanas_pl.spaces.build.nasbench201",
+    "name": "nasbench201",
+    "channels": 4,
+    "cells_per_stage": 1,
+}
+
+
+@pytest.mark.parametrize("rule", ["reptile", "fomaml", "maml"])
+@pytest.mark.parametrize("space", [TINY_SPACE, NASBENCH201], ids=["cells", "nasbench201"])
+def test_weights_of_what_meta_pruning_switched_off_are_left_out(
+    rule: str, space: dict[str, Any]
+) -> None:
+    nas = {"t_min": 0.01, "meta_prune_threshold": 0.9}
+    module = make_module(rule, space=space, nas=nas, meta={"learns_from": "trajectory"})
+    with torch.no_grad():
+        for alpha in module.alphas.values():
+            alpha.copy_(torch.randn_like(alpha))
+    module.meta_prune()
+    idle, episode = module.space.idle, random_episode()
+
+    def results() -> Any:
+        inputs = {"seed": 0, "mask": module.mask()}
+        plan = EvaluationConfig(steps=2)
+        learned, _ = module.learner.meta_gradient(module.theta(), episode, **inputs)
+        tested = module.learner.evaluate(module.theta(), episode, **inputs, plan=plan)
+        return learned.gradient, tested
+
+    without = results()
+    assert 0 < len(idle) < len(list(module.space.parameters()))
+    assert all(not gradient.any() for k, gradient in without[0].weights.items() if k in idle)
+    module.space.idle = frozenset()
+    torch.testing.assert_close(pytree.tree_leaves(without), pytree.tree_leaves(results()))
 
 
 def test_meta_pruning_leaves_a_primitive_that_a_genotype_may_name() -> None:

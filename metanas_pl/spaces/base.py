@@ -56,6 +56,16 @@ def nonzero(factor_EO: Tensor) -> list[list[bool]]:
     return [found[i : i + n_options] for i in range(0, len(found), n_options)]
 
 
+def both(first: list[list[bool]], second: list[list[bool]]) -> list[list[bool]]:
+    """Entries that are true in both.
+
+    >>> both([[True, True]], [[False, True]])
+    [[False, True]]
+    """
+    pairs = zip(first, second, strict=True)
+    return [[a and b for a, b in zip(*rows, strict=True)] for rows in pairs]
+
+
 class SearchSpace(nn.Module, ABC):
     """A network whose architecture is an argument. ``head`` is its last, linear layer.
 
@@ -64,10 +74,12 @@ class SearchSpace(nn.Module, ABC):
     Attributes:
         head: the last layer; :class:`~metanas_pl.spaces.layers.Head` if ``side_by_side``.
         side_by_side: it computes T tasks at once with their channels side by side (``Context.tasks``).
+        idle: names of the weights of what :meth:`restrict` has switched off; nothing depends on them.
     """
 
     head: nn.Linear
     side_by_side = False
+    idle: frozenset[str] = frozenset()
 
     @abstractmethod
     def features(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
@@ -107,8 +119,19 @@ class SearchSpace(nn.Module, ABC):
         return []
 
     def restrict(self, mask: Mask) -> None:
-        """Do not compute what ``mask`` (meta-pruning) has switched off for good: its weight is 0."""
-        return None
+        """Do not compute what ``mask`` (meta-pruning) has switched off for good: its weight is 0.
+
+        A space that overrides this calls it, too.
+        """
+        dead = (
+            module
+            for name, edges in self.choices().items()
+            for edge, alive in zip(edges, mask[name].tolist(), strict=True)
+            for modules, lives in zip(edge, alive, strict=True)
+            for module in (() if lives else modules)
+        )
+        weights = {weight for module in dead for weight in module.parameters()}
+        self.idle = frozenset(name for name, w in self.named_parameters() if w in weights)
 
     def drop_path_shape(self) -> tuple[int, int, int] | None:
         """``(cells, edges, O)`` of the drop-path factors; None where drop path has no place."""

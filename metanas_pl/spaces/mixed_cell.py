@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Mixing, is_member
-from metanas_pl.spaces.base import Context, nonzero
+from metanas_pl.spaces.base import Context, both, nonzero
 from metanas_pl.spaces.layers import Reference, dropped, join, scaled, take, total
 from metanas_pl.spaces.primitives import Identity, make_primitive
 from metanas_pl.spaces.state import State
@@ -100,7 +100,7 @@ class MixedCell(nn.Module):
         for i, edges in enumerate(self.nodes):
             of_edge = edge_factors(mixing, self.kind, i)
             factors = mixing[f"{self.kind}_{i}"] * of_edge.unsqueeze(-1)
-            alive = nonzero(factors) if context.skip_zeros else self.alive[i]
+            alive = both(self.alive[i], nonzero(factors)) if context.skip_zeros else self.alive[i]
             terms = []
             for j, edge in enumerate(edges.children()):
                 noise = None if context.drop_path is None else context.drop_path[first_edge + j]

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metanas_pl.functional.relaxation import Alphas, Mask, Mixing, is_member
-from metanas_pl.spaces.base import Context, SearchSpace, nonzero
+from metanas_pl.spaces.base import Context, SearchSpace, both, nonzero
 from metanas_pl.spaces.layers import Conv, Head, Reference, total
 from metanas_pl.spaces.nasbench201_genotype import N_NODES, OPERATIONS, Nasbench201Genotype
 from metanas_pl.spaces.primitives import BatchStatNorm, ConvNorm, Identity, Pool, Zero
@@ -59,7 +59,7 @@ class Cell201(nn.Module):
             weight_EO = mixing.get(f"cell_{i}")
             alive = self.alive[i]
             if context.skip_zeros and weight_EO is not None:
-                alive = nonzero(weight_EO)
+                alive = both(alive, nonzero(weight_EO))
             terms = []
             for j, edge in enumerate(edges.children()):
                 for o, operation in enumerate(edge.children()):
@@ -161,6 +161,7 @@ class Nasbench201Supernet(Skeleton201):
 
     def restrict(self, mask: Mask) -> None:
         """Leave operations that meta-pruning switched off out of every cell."""
+        super().restrict(mask)
         for cell in self.cells():
             cell.alive = [mask[f"cell_{i}"].tolist() for i in range(N_NODES)]
 

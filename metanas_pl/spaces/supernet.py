@@ -74,6 +74,7 @@ class Supernet(CellNetwork):
 
     def restrict(self, mask: Mask) -> None:
         """Leave primitives that meta-pruning switched off out of every cell."""
+        super().restrict(mask)
         for cell in self.cells:
             assert isinstance(cell, MixedCell)
             cell.alive = [mask[f"{cell.kind}_{i}"].tolist() for i in range(self.n_nodes)]
