@@ -27,8 +27,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         ValueError: no checkpoint is named, it does not fit the overrides, or the data is not that of
             its training.
     """
-    from metanas_pl.assembly import make_datamodule, make_trainer
-    from metanas_pl.module import MetaNASModule
+    from metanas_pl.assembly import make_trainer
     from metanas_pl.train import test
 
     if cfg.ckpt_path is None:
@@ -37,6 +36,16 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         )
     config = as_trained(cli.to_config(cfg, trains=False), HydraConfig.get().overrides.task)
     run_dir = cli.make_run_dir(config)
+    module, datamodule = load(config)
+    with make_trainer(config, run_dir) as trainer:
+        return test(trainer, module, datamodule, config, run_dir, None, {})
+
+
+def load(config: conf.Config) -> tuple[Any, Any]:
+    """The trained module of ``ckpt_path``, and its data: that of the training, unless asked otherwise."""
+    from metanas_pl.assembly import make_datamodule
+    from metanas_pl.module import MetaNASModule
+
     assert config.ckpt_path is not None
     module = MetaNASModule.load_from_checkpoint(
         config.ckpt_path, map_location="cpu", weights_only=True, evaluation=config.evaluation
@@ -45,8 +54,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     known = cli.read_checkpoint(config.ckpt_path).get(type(datamodule).__qualname__, {})
     datamodule.trained_on = known.get("stores", [])
     datamodule.other_data = config.evaluation.other_data
-    with make_trainer(config, run_dir) as trainer:
-        return test(trainer, module, datamodule, config, run_dir, None, {})
+    return module, datamodule
 
 
 def as_trained(asked: conf.Config, overrides: list[str]) -> conf.Config:
