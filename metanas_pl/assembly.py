@@ -12,14 +12,17 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
-from pytorch_lightning.loggers import CSVLogger, WandbLogger
+from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from metanas_pl.allocator import keep_freed_memory
+from metanas_pl.checkpoint_io import WholeCheckpointIO
 from metanas_pl.conf import Config, NASConfig, from_plain
 from metanas_pl.data import EpisodeDataModule
 from metanas_pl.module import MetaNASModule
 from metanas_pl.ranges import bounds
+from metanas_pl.resume import is_of_run
+from metanas_pl.run_log import LogPosition, RunLog
 from metanas_pl.search_space import build_space, is_known
 
 # Lightning's warnings that are no news to a user of this tool.
@@ -99,14 +102,20 @@ def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
     keep_freed_memory()
     for message in NOT_FOR_USERS:
         warnings.filterwarnings("ignore", message=message)
-    loggers: list[Any] = [CSVLogger(str(run_dir.parent), name=run_dir.name, version="")]
+    log = RunLog(run_dir)
+    loggers: list[Any] = [log]
     if config.logger:
         loggers.append(instantiate(config.logger, _convert_="all"))
         loggers[-1].log_hyperparams(asdict(config))
     callbacks = [instantiate(c, _convert_="all") for c in (config.callbacks or {}).values() if c]
+    callbacks.append(LogPosition(log, resumes=is_of_run(config)))
     try:
         yield pl.Trainer(
-            **config.trainer, logger=loggers, callbacks=callbacks, default_root_dir=str(run_dir)
+            **config.trainer,
+            logger=loggers,
+            callbacks=callbacks,
+            plugins=[WholeCheckpointIO()],
+            default_root_dir=str(run_dir),
         )
     finally:
         for logger in loggers:

@@ -25,6 +25,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from yaml import YAMLError
 
 from metanas_pl import conf
+from metanas_pl.failures import RunFailed
 
 CONFIG_DIR = str(
     next(
@@ -36,7 +37,10 @@ CONFIG_DIR = str(
 HELP = {"--help", "-h"}
 SEARCH_PATH = "hydra.searchpath="
 UNAVAILABLE = r"provider=.*, path=(.*) is not available\."  # Hydra's warning of a missing folder
-INTERRUPTED = 130  # exit code of a run that Ctrl-C ended, as shells count it
+LAST = "last"  # ckpt_path: the newest of the run folder
+AFTER_SIGNAL = (
+    128  # exit code of a run that a signal ended is this plus its number, as shells count it
+)
 
 
 def register_schemas() -> None:
@@ -59,7 +63,7 @@ def to_config(cfg: DictConfig, trains: bool = True) -> conf.Config:
     assert isinstance(config, conf.Config)
     if trains:
         check_devices(config)
-    if config.ckpt_path is not None:
+    if config.ckpt_path is not None and config.ckpt_path != LAST:
         read_checkpoint(config.ckpt_path)
     return config
 
@@ -125,9 +129,11 @@ class OutsideConfigs(SearchPathPlugin):
 
 
 def with_short_errors(action: Callable[[], Any]) -> Any:
-    """Run ``action``; a user's mistake becomes one line and exit code 2."""
+    """Run ``action``; a user's mistake becomes one line and exit code 2, a failed run code 1."""
     try:
         return action()
+    except RunFailed as failure:
+        fail(str(failure), code=1)
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1" or not is_mistake(error):
             raise
@@ -141,10 +147,10 @@ def is_mistake(error: Exception) -> bool:
     return isinstance(error, ValueError | OmegaConfBaseException | MisconfigurationException)
 
 
-def fail(message: str) -> NoReturn:
-    """Print what is wrong and exit with code 2."""
+def fail(message: str, code: int = 2) -> NoReturn:
+    """Print what is wrong and exit."""
     print(f"error: {message}", file=sys.stderr)
-    raise SystemExit(2)
+    raise SystemExit(code)
 
 
 def compose_checked(overrides: list[str]) -> DictConfig:

@@ -27,8 +27,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         ValueError: no checkpoint is named, it does not fit the overrides, or the data is not that of
             its training.
     """
-    from metanas_pl.assembly import make_datamodule, make_trainer, trained_module
-    from metanas_pl.data.identity import checked
+    from metanas_pl.assembly import make_trainer
     from metanas_pl.train import test
 
     if cfg.ckpt_path is None:
@@ -37,6 +36,16 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         )
     config = as_trained(cli.to_config(cfg, trains=False), HydraConfig.get().overrides.task)
     run_dir = cli.make_run_dir(config)
+    module, datamodule = load(config)
+    with make_trainer(config, run_dir) as trainer:
+        return test(trainer, module, datamodule, config, run_dir, None, {})
+
+
+def load(config: conf.Config) -> tuple[Any, Any]:
+    """The trained module of ``ckpt_path``, and its data: that of the training, unless asked otherwise."""
+    from metanas_pl.assembly import make_datamodule, trained_module
+    from metanas_pl.data.identity import checked
+
     assert config.ckpt_path is not None
     checkpoint = cli.read_checkpoint(config.ckpt_path)
     module = trained_module(checkpoint, config)
@@ -44,8 +53,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     known = checkpoint.get(type(datamodule).__qualname__, {})
     datamodule.trained_on = checked(known)
     datamodule.other_data = config.evaluation.other_data
-    with make_trainer(config, run_dir) as trainer:
-        return test(trainer, module, datamodule, config, run_dir, None, {})
+    return module, datamodule
 
 
 def as_trained(asked: conf.Config, overrides: list[str]) -> conf.Config:

@@ -17,6 +17,7 @@ from metanas_pl.backend import choose_backend, tasks_at_once
 from metanas_pl.compatibility import check_pair
 from metanas_pl.conf import EvaluationConfig, MetaConfig, NASConfig
 from metanas_pl.functional.adaptation import Adapted, TaskLearner, Theta, adapt
+from metanas_pl.functional.averaging import MeanOfTasks, mean_of_finite
 from metanas_pl.functional.batching import map_tasks
 from metanas_pl.functional.heads import HEAD
 from metanas_pl.functional.meta_gradients import MetaGradient
@@ -53,6 +54,15 @@ class Clock(NamedTuple):
     outer_step: int = 0
     total_steps: float = 1
     warm_up: bool = False
+
+
+class Episodes(NamedTuple):
+    """A meta-batch ready to be learned: tasks, how each is learned, by which network, T of each step."""
+
+    tasks: TaskData
+    learner: TaskLearner
+    network: EpisodeNetwork
+    temperatures: tuple[float, ...]
 
 
 class EpisodeLearner:
@@ -109,23 +119,10 @@ class EpisodeLearner:
         per_task = self.nas.noise_per == "task"
         return prepare(episode, seed, steps, size, (shape, drop), (draw, shapes, per_task))
 
-    # -- the two computations -----------------------------------------------------------------
-
-    def meta_gradient(
-        self,
-        theta: Theta,
-        episode: Any,
-        *,
-        seed: int,
-        mask: Mask,
-        clock: Clock = Clock(),  # noqa: B008
-        states: Any = None,
-    ) -> tuple[MetaGradient, Any]:
-        """Mean meta-gradient over the tasks of ``episode``, and the inner states to carry on.
-
-        In warm-up no alpha-step is taken, T stays at t_max and the alphas' meta-gradient is zero.
-        Carried inner states go from task to task in order; otherwise ``states`` stays None.
-        """
+    def in_training(
+        self, theta: Theta, episode: Any, *, seed: int, mask: Mask, clock: Clock
+    ) -> Episodes:
+        """Episodes as meta-training learns them; in warm-up no alpha-step is taken and T stays at t_max."""
         inner = self.meta.inner
         tasks = self.prepare(theta, episode, seed, inner.steps, inner.batch_size, inner.drop_path)
         arch_steps = 0 if clock.warm_up else inner.arch_steps
@@ -134,55 +131,12 @@ class EpisodeLearner:
         left = max(0.0, 1 - clock.outer_step / clock.total_steps)
         auxiliary = self.nas.auxiliary_skip * left
         network = self.network(tasks.n_ways, mask, self.nas.threshold, auxiliary)
+        return Episodes(tasks, learner, network, temps)
 
-        def of_task(data: TaskData, states: Any = None) -> MetaGradient:
-            problem = as_task(network, learner, data, self.meta.query_norm, states)
-            problem = problem._replace(outer_step=clock.outer_step)
-            return self.meta_learner["meta_gradient"](theta, problem)
-
-        if inner.state == "carried":
-            per_task, states = self._one_after_the_other(of_task, tasks, states)
-        else:
-            per_task = self._map(of_task, tasks)
-        parts = per_task.gradient, per_task.loss, per_task.accuracy
-        gradient, loss, accuracy = pytree.tree_map(lambda leaf: leaf.mean(0), parts)
-        return MetaGradient(self._of_theta(gradient, theta, clock), loss, accuracy), states
-
-    def _map(self, of_task: Any, tasks: TaskData) -> Any:
-        """``of_task`` of every task, by the backend."""
-        support = tasks.support
-        rows, pixels = support.train_index.shape[-1], support.x[0, 0, 0].numel()
-        at_once = tasks_at_once(
-            self.space, self.meta.chunk_size, len(support.x), rows, pixels, support.x.device.type
-        )
-        return map_tasks(of_task, tasks, self.backend, at_once)
-
-    def _one_after_the_other(
-        self, of_task: Any, tasks: TaskData, states: Any
-    ) -> tuple[MetaGradient, Any]:
-        results: list[Any] = []
-        for t in range(tasks.query_y.shape[0]):
-            results.append(of_task(task(tasks, t), states))
-            states = results[-1].states
-        if states == ((), ()) and self.meta.inner.optimizer != "sgd":
-            raise ValueError(
-                f"meta.inner.state=carried: meta={self.meta.name} hands no inner states on; use fresh"
-            )
-        return pytree.tree_map(lambda *parts: torch.stack(parts), *results), states
-
-    def _of_theta(self, gradient: Theta, theta: Theta, clock: Clock) -> Theta:
-        """Zero the gradient of what is not meta-learned now."""
-        weights, alphas, hyper = gradient
-        if self.meta.head != "learned":
-            weights = {**weights, **{k: torch.zeros_like(theta.weights[k]) for k in HEAD}}
-        if clock.warm_up or not self.nas.adapts_alphas:
-            alphas = {k: torch.zeros_like(a) for k, a in alphas.items()}
-        return Theta(weights, alphas, hyper)
-
-    def evaluate(
+    def in_test(
         self, theta: Theta, episode: Any, *, seed: int, mask: Mask, plan: EvaluationConfig
-    ) -> Evaluation:
-        """Adapt to each episode and test it on its queries, four ways."""
+    ) -> Episodes:
+        """Episodes as validation and test learn them."""
         inner = self.meta.inner
         steps = plan.steps or inner.test_steps
         arch_steps = inner.test_arch_steps if plan.arch_steps is None else plan.arch_steps
@@ -196,6 +150,81 @@ class EpisodeLearner:
         )
         tasks = self.prepare(theta, episode, seed, steps, inner.test_batch_size)
         network = self.network(tasks.n_ways, mask, self.nas.test_threshold)
+        return Episodes(tasks, learner, network, temps)
+
+    # -- the two computations -----------------------------------------------------------------
+
+    def meta_gradient(
+        self,
+        theta: Theta,
+        episode: Any,
+        *,
+        seed: int,
+        mask: Mask,
+        clock: Clock = Clock(),  # noqa: B008
+        states: Any = None,
+    ) -> tuple[MeanOfTasks, Any]:
+        """Mean meta-gradient over the finite tasks of ``episode``, and the inner states to carry on.
+
+        In warm-up the alphas' meta-gradient is zero.
+        Carried inner states go from task to task in order; otherwise ``states`` stays None.
+        """
+        episodes = self.in_training(theta, episode, seed=seed, mask=mask, clock=clock)
+        tasks, learner, network, _ = episodes
+
+        def of_task(data: TaskData, states: Any = None) -> MetaGradient:
+            problem = as_task(network, learner, data, self.meta.query_norm, states)
+            problem = problem._replace(outer_step=clock.outer_step)
+            return self.meta_learner["meta_gradient"](theta, problem)
+
+        if self.meta.inner.state == "carried":
+            per_task, states = self._one_after_the_other(of_task, tasks, states)
+        else:
+            per_task = self._map(of_task, tasks)
+        learned = self._of_theta(per_task.gradient, theta, clock)
+        return mean_of_finite(per_task._replace(gradient=learned)), states
+
+    def _map(self, of_task: Any, tasks: TaskData) -> Any:
+        """``of_task`` of every task, by the backend."""
+        support = tasks.support
+        rows, pixels = support.train_index.shape[-1], support.x[0, 0, 0].numel()
+        at_once = tasks_at_once(
+            self.space, self.meta.chunk_size, len(support.x), rows, pixels, support.x.device.type
+        )
+        return map_tasks(of_task, tasks, self.backend, at_once)
+
+    def _one_after_the_other(
+        self, of_task: Any, tasks: TaskData, states: Any
+    ) -> tuple[MetaGradient, Any]:
+        """``of_task`` of every task; one that comes to no finite result leaves the states as they were."""
+        results: list[Any] = []
+        for t in range(tasks.query_y.shape[0]):
+            results.append(of_task(task(tasks, t), states))
+            if all(leaf.isfinite().all() for leaf in pytree.tree_leaves(results[-1])):
+                states = results[-1].states
+        if states == ((), ()) and self.meta.inner.optimizer != "sgd":
+            raise ValueError(
+                f"meta.inner.state=carried: meta={self.meta.name} hands no inner states on; use fresh"
+            )
+        return pytree.tree_map(lambda *parts: torch.stack(parts), *results), states
+
+    def _of_theta(self, gradient: Theta, theta: Theta, clock: Clock) -> Theta:
+        """Zero the gradients, of every task, of what is not meta-learned now."""
+        weights, alphas, hyper = gradient
+        if self.meta.head != "learned":
+            n_tasks = len(next(iter(weights.values())))
+            zeros = {k: theta.weights[k].new_zeros(n_tasks, *theta.weights[k].shape) for k in HEAD}
+            weights = {**weights, **zeros}
+        if clock.warm_up or not self.nas.adapts_alphas:
+            alphas = {k: torch.zeros_like(a) for k, a in alphas.items()}
+        return Theta(weights, alphas, hyper)
+
+    def evaluate(
+        self, theta: Theta, episode: Any, *, seed: int, mask: Mask, plan: EvaluationConfig
+    ) -> Evaluation:
+        """Adapt to each episode and test it on its queries, four ways."""
+        episodes = self.in_test(theta, episode, seed=seed, mask=mask, plan=plan)
+        tasks, learner, network, temps = episodes
 
         def of_task(data: TaskData) -> Evaluation:
             origin = network.start(theta, data.support, temps[0])

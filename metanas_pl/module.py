@@ -28,6 +28,7 @@ from metanas_pl.metrics import EpisodeMean
 from metanas_pl.outer import InjectGradient, learning_rate_factor
 from metanas_pl.rows import ACCURACIES, gathered, rows_of
 from metanas_pl.search_space import build_space, complete
+from metanas_pl.skipped_tasks import SkippedTasks
 from metanas_pl.spaces.architecture import Architecture
 from metanas_pl.spaces.costs import KINDS, measure
 
@@ -91,6 +92,7 @@ class MetaNASModule(pl.LightningModule):
         self.hyper_names, self.hyper = list(hyper), nn.ParameterList(hyper.values())
         self.carried_states: Any = None
         self.total_steps = 1.0
+        self.skipped = SkippedTasks()
         self.metrics = nn.ModuleDict(
             {
                 f"{stage}_{name}": EpisodeMean()
@@ -157,10 +159,25 @@ class MetaNASModule(pl.LightningModule):
             },
             batch_size=len(batch.index),
         )
+        self.skipped.add(batch.index, result.finite)
         params = [*self.space.parameters(), *self.alphas.values(), *self.hyper]
         pairs = zip(theta, result.gradient, strict=True)
         grads = [gradient[name] for values, gradient in pairs for name in values]
-        return InjectGradient.apply(result.loss, len(params), *params, *grads)
+        share = result.finite.to(result.loss.dtype).mean()  # its weight among batches and ranks
+        return InjectGradient.apply(result.loss, share, len(params), *params, *grads)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """From the mean over all tasks of the step to that over the finite ones; without any, theta stays.
+
+        The tasks of all ranks and accumulated batches count alike.
+        """
+        n_tasks, n_finite = self.skipped.close_step(self.trainer.strategy)
+        grads = [p.grad for p in self.parameters() if p.grad is not None]
+        if n_finite == 0:
+            optimizer.zero_grad(set_to_none=True)  # a gradient of 0 would go on with the momentum
+        elif n_finite < n_tasks:
+            torch._foreach_mul_(grads, n_tasks / n_finite)
+        self.log("train/skipped_tasks", float(self.skipped.total))
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Meta-pruning at its interval, as part of the step: checkpoints come after it."""
@@ -263,14 +280,18 @@ class MetaNASModule(pl.LightningModule):
     # -- checkpoints --------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The version of the format, and carried inner states, belong to a checkpoint."""
+        """The version of the format, carried inner states and the count of skipped tasks belong to it."""
         checkpoint["format_version"] = FORMAT_VERSION
+        checkpoint["skipped_tasks"] = self.skipped.total
+        checkpoint["total_steps"] = self.total_steps
         if self.carried_states is not None:
             weights, alphas = self.carried_states
             checkpoint["carried_states"] = [[*weights], [*alphas]]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore carried inner states."""
+        """Restore them."""
+        self.skipped.total = checkpoint.get("skipped_tasks", 0)
+        self.total_steps = checkpoint.get("total_steps", self.total_steps)
         if "carried_states" in checkpoint:
             parts = checkpoint["carried_states"]
             self.carried_states = tuple(AdamState(*part) if part else () for part in parts)

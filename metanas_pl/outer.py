@@ -18,16 +18,17 @@ class InjectGradient(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, loss: Tensor, n: int, *tensors: Tensor) -> Tensor:
-        """``tensors`` are n parameters followed by their n gradients."""
-        ctx.save_for_backward(*tensors[n:])
+    def forward(ctx: Any, loss: Tensor, share: Tensor, n: int, *tensors: Tensor) -> Tensor:
+        """``tensors`` are n parameters followed by their n gradients; these count by ``share``."""
+        ctx.save_for_backward(share, *tensors[n:])
         return loss.detach().clone()
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        """The stored gradients, times the gradient of the loss (loss scaling, accumulation)."""
-        grads = ctx.saved_tensors
-        return (None, None, *(grad_outputs[0] * g for g in grads), *(None for _ in grads))
+        """The stored gradients, times share and gradient of the loss (loss scaling, accumulation)."""
+        share, *grads = ctx.saved_tensors
+        scale = share * grad_outputs[0]
+        return (None, None, None, *(scale * g for g in grads), *(None for _ in grads))
 
 
 def learning_rate_factor(outer: OuterConfig, step: int, total: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from metanas_pl import cli, conf
+from metanas_pl.ranks import naming_lost_ranks
+from metanas_pl.resume import choose_checkpoint, steps_of
 
 
 def run(cfg: DictConfig | conf.Config) -> dict[str, Any]:
@@ -16,7 +19,8 @@ def run(cfg: DictConfig | conf.Config) -> dict[str, Any]:
 
     Raises:
         ValueError: a configuration that makes no sense.
-        SystemExit: with code 130 after Ctrl-C; ``last.ckpt`` is then saved.
+        SystemExit: after Ctrl-C (code 130), SIGTERM (143) or SIGUSR1 (138); ``last.ckpt`` is then saved.
+        RunFailed: no space is left, or the tasks give no finite meta-gradients any more.
     """
     import pytorch_lightning as pl
 
@@ -25,13 +29,16 @@ def run(cfg: DictConfig | conf.Config) -> dict[str, Any]:
     from metanas_pl.describe import describe
 
     config = cfg if isinstance(cfg, conf.Config) else cli.to_config(cfg)
+    config.ckpt_path, config.resume = choose_checkpoint(config), None
     run_dir = cli.make_run_dir(config)
     pl.seed_everything(config.seed, verbose=False)
     datamodule, module = make_datamodule(config), make_module(config)
-    with make_trainer(config, run_dir) as trainer:
+    with make_trainer(config, run_dir) as trainer, naming_lost_ranks(trainer):
         if trainer.is_global_zero:
             print(describe(config, module))
         first_step = steps_done(config, module)
+        if config.ckpt_path is not None and trainer.is_global_zero:
+            print(f"goes on after outer step {first_step}: {config.ckpt_path}")
         begin, cpu_begin = time.perf_counter(), time.process_time()
         with going_on_from(config.ckpt_path):
             trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
@@ -60,7 +67,7 @@ def steps_done(config: conf.Config, module: Any) -> int:
     for key in ("space", "nas", "meta", "image_shape", "n_ways"):
         then, now = checkpoint["hyper_parameters"][key], module.hparams[key]
         conf.check(then == now, "ckpt_path", config.ckpt_path, f"it was trained with {key}={then}")
-    return int(checkpoint["global_step"])
+    return steps_of(checkpoint)
 
 
 def test(
@@ -113,16 +120,21 @@ def best_checkpoint(trainer: Any) -> str | None:
 
 
 def stop_if_interrupted(trainer: Any, run_dir: Path) -> None:
-    """After Ctrl-C say how to go on, and exit."""
+    """After a signal say how to go on, and exit.
+
+    Its code is that of rank 0: a launcher takes that of another for a crash, and kills rank 0 as well.
+    """
     from metanas_pl.callbacks import GracefulInterrupt
 
     interrupts = [c for c in trainer.callbacks if isinstance(c, GracefulInterrupt)]
-    if any(c.interrupted for c in interrupts):
+    received = max((c.received for c in interrupts), default=0)
+    if received:
         if trainer.is_global_zero:
             last = run_dir / "checkpoints" / "last.ckpt"
-            print(f"\nstopped after outer step {trainer.global_step}; saved {last}")
+            name = signal.Signals(received).name
+            print(f"\nstopped by {name} after outer step {trainer.global_step}; saved {last}")
             print(f"resume with the same options and ckpt_path={last}")
-        raise SystemExit(cli.INTERRUPTED)
+        raise SystemExit(cli.AFTER_SIGNAL + received if trainer.is_global_zero else 0)
 
 
 def main() -> None:

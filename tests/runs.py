@@ -151,16 +151,29 @@ def assert_same_training(left: Path, right: Path, tolerance: float = 0.0) -> Non
     assert_equal(a.get("carried_states"), b.get("carried_states"), "carried_states", tolerance)
 
 
-class PressCtrlC(pl.Callback):
-    """Send this process SIGINT in the middle of outer step ``step`` (counted from 1)."""
+class Send(pl.Callback):
+    """Send ``rank`` a signal in the middle of outer step ``step`` (counted from 1)."""
 
-    def __init__(self, step: int) -> None:
-        self.step = step
+    def __init__(self, step: int, name: str = "SIGINT", rank: int = 0) -> None:
+        self.step, self.signal, self.rank = step, signal.Signals[name], rank
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, *args: Any) -> None:
         """The step at hand is still to be finished."""
-        if trainer.global_step == self.step - 1:
-            os.kill(os.getpid(), signal.SIGINT)
+        if (trainer.global_step, trainer.global_rank) == (self.step - 1, self.rank):
+            os.kill(os.getpid(), self.signal)
+
+
+class Plant(pl.Callback):
+    """Make the support images of these training episodes NaN."""
+
+    def __init__(self, episodes: Sequence[int]) -> None:
+        self.episodes = torch.tensor(episodes)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: Any, batch: Any, *args: Any
+    ) -> None:
+        """Before the module sees the batch."""
+        batch.support_x[torch.isin(batch.index, self.episodes)] = torch.nan
 
 
 class Tell(pl.Callback):

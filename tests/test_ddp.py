@@ -61,13 +61,20 @@ def assert_same_run(one: Path, two: Path) -> None:
 
 @pytest.mark.slow
 def test_two_ranks_equal_one_process_with_warm_up_ending_in_between(tmp_path: Path) -> None:
-    """Fault 10, and gradients that stay unsynchronised when parameters join later."""
-    options = options_of(make_images(tmp_path / "images"), "fomaml")
+    """Fault 10, and gradients that stay unsynchronised when parameters join later.
+
+    Tasks 5 and 7, both of the second rank, and all of the fourth step come to nothing.
+    """
+    planted = "+callbacks.plant={_target_: tests.runs.Plant, episodes: [5, 7, 12, 13, 14, 15]}"
+    options = [*options_of(make_images(tmp_path / "images"), "fomaml"), planted]
     run(compose([*options, f"run_dir={tmp_path / 'one'}"]))
     two = [*options, *DDP, "trainer.max_steps=5", f"hydra.run.dir={tmp_path / 'two'}"]
     done = execute("train", two, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert_same_run(tmp_path / "one", tmp_path / "two")
+    skipped = [read_rows(tmp_path / name / "skipped_episodes.csv") for name in ("one", "two")]
+    assert [row["episode"] for row in skipped[0]] == ["5", "7", "12", "13", "14", "15"]
+    assert skipped[0] == skipped[1]
 
 
 @pytest.mark.slow

@@ -23,7 +23,12 @@ ALLOWED = {
     ),
     "data": ("metanas_pl.ranges",),
     "plotting": ("metanas_pl.spaces.genotype",),
-    "callbacks": ("metanas_pl.functional", "metanas_pl.plotting"),
+    "callbacks": (
+        "metanas_pl.functional",
+        "metanas_pl.plotting",
+        "metanas_pl.disk",
+        "metanas_pl.failures",
+    ),
 }
 
 

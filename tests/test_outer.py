@@ -16,10 +16,11 @@ def test_injected_gradient_reaches_every_parameter_and_scales_with_the_loss() ->
     result, _ = module.learner.meta_gradient(module.theta(), episode, seed=0, mask=module.mask())
     params = list(module.space.parameters())
     grads = list(result.gradient.weights.values())
-    loss = InjectGradient.apply(result.loss, len(params), *params, *grads)
+    share = torch.tensor(0.5)
+    loss = InjectGradient.apply(result.loss, share, len(params), *params, *grads)
     (loss * 0.5).backward()
     for parameter, gradient in zip(params, grads, strict=True):
-        torch.testing.assert_close(parameter.grad, 0.5 * gradient)
+        torch.testing.assert_close(parameter.grad, 0.25 * gradient)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])

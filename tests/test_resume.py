@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from metanas_pl import cli, train
+from metanas_pl.resume import choose_checkpoint
 from tests import runs
 
 N_STEPS = 7  # with 3 outer steps an epoch: two whole epochs and a step
@@ -21,6 +22,14 @@ OPTIONS = (
     "meta.outer.schedule=cosine",
     "meta.outer.optimizer=adam",
     "meta.inner.drop_path=0.2",
+    "trainer.log_every_n_steps=2",
+)
+TIMES = (
+    "test/seconds",
+    "test/seconds_per_episode",
+    "train/seconds",
+    "train/cpu_seconds",
+    "train/episodes_per_second",
 )
 VARIANTS = {
     "fresh": (),
@@ -53,14 +62,14 @@ def undisturbed(images: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     return finals
 
 
-def interrupt(arguments: list[str], step: int) -> None:
-    """Run until Ctrl-C in outer step ``step``."""
-    press = f"+callbacks.press={{_target_: tests.runs.PressCtrlC, step: {step}}}"
-    before = signal.getsignal(signal.SIGINT)
+def interrupt(arguments: list[str], step: int, name: str = "SIGINT", code: int = 130) -> None:
+    """Run until Ctrl-C, or another signal, in outer step ``step``."""
+    send = f"+callbacks.send={{_target_: tests.runs.Send, step: {step}, name: {name}}}"
+    before = signal.getsignal(signal.Signals[name])
     with pytest.raises(SystemExit) as exit:
-        train.run(runs.compose([*arguments, press]))
-    assert exit.value.code == cli.INTERRUPTED
-    assert signal.getsignal(signal.SIGINT) == before
+        train.run(runs.compose([*arguments, send]))
+    assert exit.value.code == code
+    assert signal.getsignal(signal.Signals[name]) == before
 
 
 CASES = [("fresh", k) for k in (1, 2, 3, 6)] + [
@@ -84,6 +93,48 @@ def test_an_interrupted_run_goes_on_exactly(
     results = train.run(runs.compose([*arguments, f"ckpt_path={last}"]))
     runs.assert_same_training(last, undisturbed[variant])
     assert results["train/outer_steps"] == N_STEPS
+    assert_same_rows(tmp_path, undisturbed[variant].parent.parent)
+
+
+def assert_same_rows(left: Path, right: Path) -> None:
+    """The rows of ``metrics.csv`` are the same, each once, but for times."""
+    rows = [runs.read_rows(folder / "metrics.csv", ignore=TIMES) for folder in (left, right)]
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize(("name", "code", "step"), [("SIGTERM", 143, 3), ("SIGUSR1", 138, 4)])
+def test_signals_of_a_cluster_end_a_run_that_goes_on_by_itself(
+    images: Path,
+    undisturbed: dict[str, Path],
+    tmp_path: Path,
+    name: str,
+    code: int,
+    step: int,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = [*options(images, tmp_path, "fresh"), "resume=auto"]
+    interrupt(arguments, step, name, code)
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    assert runs.load(last)["global_step"] == step
+    assert f"stopped by {name} after outer step {step}" in capsys.readouterr().out
+    last.with_name("later.ckpt").write_bytes(last.read_bytes()[:-100])  # does not load
+    train.run(runs.compose(arguments))
+    assert f"goes on after outer step {step}: {last}" in capsys.readouterr().out
+    runs.assert_same_training(last, undisturbed["fresh"])
+    assert_same_rows(tmp_path, undisturbed["fresh"].parent.parent)
+
+
+def test_which_checkpoint_a_run_goes_on_with(undisturbed: dict[str, Path], tmp_path: Path) -> None:
+    folder = undisturbed["fresh"].parent
+    config = cli.to_config(runs.compose([f"run_dir={folder.parent}", "ckpt_path=last"]))
+    assert choose_checkpoint(config) == str(undisturbed["fresh"])
+    auto = cli.to_config(runs.compose([f"run_dir={tmp_path}", "resume=auto"]))
+    assert choose_checkpoint(auto) is None
+    with pytest.raises(ValueError, match=f"ckpt_path=last: .*{tmp_path}"):
+        choose_checkpoint(cli.to_config(runs.compose([f"run_dir={tmp_path}", "ckpt_path=last"])))
+    for override in ("resume=yes", "resume=auto ckpt_path=last"):
+        with pytest.raises(ValueError, match="makes no sense"):
+            cli.to_config(runs.compose([f"run_dir={tmp_path}", *override.split()]))
 
 
 def test_variants_are_different_trainings(undisturbed: dict[str, Path]) -> None:

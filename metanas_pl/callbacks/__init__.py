@@ -5,6 +5,7 @@ from metanas_pl.callbacks.checkpoint import RunCheckpoint
 from metanas_pl.callbacks.interrupt import GracefulInterrupt
 from metanas_pl.callbacks.last_validation import LastValidation
 from metanas_pl.callbacks.progress import EpisodeProgressBar
+from metanas_pl.callbacks.skipped import SkippedEpisodes
 
 __all__ = [
     "ArchitectureHistory",
@@ -12,4 +13,5 @@ __all__ = [
     "GracefulInterrupt",
     "LastValidation",
     "RunCheckpoint",
+    "SkippedEpisodes",
 ]

@@ -1,4 +1,4 @@
-"""Stop on Ctrl-C between two outer steps, with everything saved."""
+"""Stop on a signal between two outer steps, with everything saved."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.trainer.states import TrainerFn
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 def save_last(trainer: pl.Trainer) -> None:
@@ -19,52 +22,64 @@ def save_last(trainer: pl.Trainer) -> None:
 
 
 class GracefulInterrupt(pl.Callback):
-    """Let the first Ctrl-C finish the outer step at hand, save ``last.ckpt`` and end the training.
+    """On Ctrl-C, SIGTERM or SIGUSR1 finish the outer step at hand, save ``last.ckpt``, end the training.
 
-    A second Ctrl-C stops at once. ``interrupted`` tells the caller what happened.
+    A signal to one rank ends all of them. A second Ctrl-C stops at once; the others may come twice, from
+    a launcher and from the system behind it. In training this comes before Lightning's own way with the
+    signals of SLURM, which would save in the middle of a step.
+
+    Attributes:
+        received: number of the signal, 0 if there was none.
     """
 
     def __init__(self) -> None:
-        self.interrupted = False
-        self._before: Any = None
+        self.received = 0
+        self._before: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Listen for Ctrl-C while training (outside a main thread there is none to hear)."""
+        """Listen for signals while training (outside a main thread there are none to hear)."""
         try:
-            self._before = signal.signal(signal.SIGINT, self._on_signal)
+            self._before = {n: signal.signal(n, self._on_signal) for n in SIGNALS}
         except ValueError:
-            self._before = None
+            self._before = {}
 
     def _on_signal(self, number: int, frame: Any) -> None:
-        self.interrupted = True
-        signal.signal(number, self._before)
+        self.received = number
+        if number == signal.SIGINT:
+            signal.signal(number, self._before[number])
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         """After the outer step at hand, save where the run stands and ask Lightning to stop.
 
         Lightning's counters allow an exact continuation only from here, and not from a later hook
-        but ``on_validation_end``. The validation that Lightning adds to a stop in mid-epoch is left
-        out; at the end of an epoch it is due anyway.
+        but ``on_validation_end``: a step that is followed by a validation is saved after it. The
+        validation that Lightning adds to a stop elsewhere is left out.
         """
-        if self._stops(trainer) and not trainer.is_last_batch:
+        loop: Any = trainer.fit_loop
+        if self._asked(trainer) and not loop.epoch_loop._should_check_val_fx(loop._data_fetcher):
+            self._save_and_stop(trainer)
             trainer.limit_val_batches = 0
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Ctrl-C in a validation ends the training after it."""
-        if not trainer.sanity_checking and trainer.state.fn == TrainerFn.FITTING:
-            self._stops(trainer)
+        """A signal in a validation, or before it, ends the training after it."""
+        if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
+            return
+        if self._asked(trainer):
+            self._save_and_stop(trainer)
 
-    def _stops(self, trainer: pl.Trainer) -> bool:
-        """After Ctrl-C on any rank: save, and ask Lightning to stop, even before ``min_steps``."""
-        stops = trainer.strategy.reduce_boolean_decision(self.interrupted, all=False)
-        if stops:
-            self.interrupted = True
-            trainer.should_stop = True
-            trainer.fit_loop.min_epochs = trainer.fit_loop.epoch_loop.min_steps = None
-            save_last(trainer)
-        return stops
+    def _asked(self, trainer: pl.Trainer) -> bool:
+        """Whether any rank received a signal; all know which."""
+        received = torch.tensor(self.received, device=trainer.strategy.root_device)
+        self.received = int(trainer.strategy.reduce(received, reduce_op="max"))
+        return self.received > 0
+
+    def _save_and_stop(self, trainer: pl.Trainer) -> None:
+        """Save, and then ask Lightning to stop, which makes it log the step: even before ``min_steps``."""
+        save_last(trainer)
+        trainer.should_stop = True
+        trainer.fit_loop.min_epochs = trainer.fit_loop.epoch_loop.min_steps = None
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give Ctrl-C back."""
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

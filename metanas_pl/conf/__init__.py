@@ -70,7 +70,8 @@ class Config:
     """The whole experiment.
 
     ``num_threads``: threads of one CPU operation, per process; None leaves torch's choice. Small networks
-    are faster with one.
+    are faster with one. ``ckpt_path``: a checkpoint to go on with; ``last`` is the newest of the run
+    folder. ``resume=auto`` goes on with that, too, and begins anew where there is none.
     """
 
     experiment: str | None = None
@@ -85,12 +86,17 @@ class Config:
     seed: int = 0
     num_threads: int | None = None
     ckpt_path: str | None = None
+    resume: str | None = None
     run_dir: str = "."
 
     def __post_init__(self) -> None:
         check(self.seed >= 0, "seed", self.seed, "must be at least 0")
         fits = self.num_threads is None or self.num_threads > 0
         check(fits, "num_threads", self.num_threads, "must be at least 1, or null")
+        if self.resume is not None:
+            check_choice("resume", self.resume, ("auto",))
+            allowed = "resume=auto takes the newest of the run folder: leave one of them out"
+            check(self.ckpt_path is None, "ckpt_path", self.ckpt_path, allowed)
         self._check_ways()
 
     def _check_ways(self) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from metanas_pl.data.augment import Augmentation, augment
 from metanas_pl.data.cache import default_cache_dir
-from metanas_pl.data.episodes import Episode, EpisodeDataset
+from metanas_pl.data.episodes import Episode, EpisodeBatch, EpisodeDataset, collate
 from metanas_pl.data.identity import Identity, check_same, checked, identity
 from metanas_pl.data.loader import EpisodeLoader
 from metanas_pl.data.mixture import MixtureDataset
@@ -228,17 +228,30 @@ class EpisodeDataModule(pl.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augment episodes, on the device."""
-        if self.trainer is None or not self.augment.changes:
+        if self.trainer is None:
             return batch
-        if not (self.trainer.training or self.augment.at_test):
-            return batch
-        return augment(batch, self.seed, self.augment, *self._constants(batch))
-
-    def _constants(self, batch: Episode) -> tuple[Tensor, Tensor]:
-        """What normalised the images of each task, ``(T, C), (T, C)``; 0 and 1 if nothing did."""
-        assert self.trainer is not None
         stage = "train" if self.trainer.training else "test" if self.trainer.testing else "val"
-        dataset, channels = self.dataset(stage), batch.support_x.shape[2]
+        return self._augmented(batch, stage)
+
+    def batch_of(self, split: str, index: int) -> EpisodeBatch:
+        """One episode as the network sees it; those of training are counted through all epochs.
+
+        Raises:
+            ValueError: the split has no such episode.
+        """
+        dataset = self.dataset(split)
+        if split != "train" and index >= len(dataset):
+            raise ValueError(f"episode={index}: {split} has episodes 0 to {len(dataset) - 1}")
+        return self._augmented(collate([dataset[divmod(index, len(dataset))]]), split)
+
+    def _augmented(self, batch: EpisodeBatch, split: str) -> EpisodeBatch:
+        if not self.augment.changes or not (split == "train" or self.augment.at_test):
+            return batch
+        return augment(batch, self.seed, self.augment, *self._constants(batch, split))
+
+    def _constants(self, batch: Episode, split: str) -> tuple[Tensor, Tensor]:
+        """What normalised the images of each task, ``(T, C), (T, C)``; 0 and 1 if nothing did."""
+        dataset, channels = self.dataset(split), batch.support_x.shape[2]
         constants = [dataset.constants_of(index) for index in batch.index.tolist()]
         mean = torch.tensor([mean or [0.0] * channels for mean, _ in constants])
         std = torch.tensor([std or [1.0] * channels for _, std in constants])

@@ -1,0 +1,119 @@
+"""Files that survive a crash, and a word about a full disk."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from metanas_pl.failures import RunFailed
+
+FULL = {
+    errno.ENOSPC: "its disk is full",
+    errno.EDQUOT: "your disk quota is used up",
+    errno.EFBIG: "it is over the largest size that a file may have here",
+}
+
+
+@contextmanager
+def space_for(path: Path) -> Iterator[None]:
+    """Say in one line what is full, where writing ``path`` fails for want of space.
+
+    Raises:
+        RunFailed: there is no space left.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        free = shutil.disk_usage(path.parent).free / 1e6
+        raise RunFailed(
+            f"cannot write {path}: {FULL[error.errno]} ({free:,.0f} MB free); what was saved before "
+            "is whole: make space and go on with resume=auto"
+        ) from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Give ``path`` this content; at any moment, a crash included, it has all of the old or of the new.
+
+    Raises:
+        RunFailed: there is no space left; the old content stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.part")
+    with space_for(path):
+        try:
+            with beside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
+        beside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class RowsFile:
+    """A CSV file that grows by rows, and by columns, and can be cut back to its first rows.
+
+    What an earlier run left under its name is replaced, unless :meth:`cut` keeps it.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        n_rows: rows that are in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.n_rows = 0
+        self._columns: list[str] = []
+
+    def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows at the end."""
+        columns = sorted(set(self._columns).union(*rows))
+        if columns != self._columns:
+            self._write(columns, [*self._read(self.n_rows), *rows])
+            return
+        with space_for(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
+            csv.DictWriter(file, columns).writerows(rows)
+        self.n_rows += len(rows)
+
+    def cut(self, n_rows: int) -> None:
+        """Keep the first ``n_rows`` rows of what is there, be it from an earlier run."""
+        rows = self._read(n_rows) if self.path.is_file() else []
+        self._write(list(rows[0]) if rows else [], rows)
+
+    def sync(self) -> None:
+        """See to it that a crash of the machine takes nothing away."""
+        if self.n_rows:
+            with self.path.open("rb") as file:
+                os.fsync(file.fileno())
+
+    def _read(self, n_rows: int) -> list[dict[str, Any]]:
+        if not n_rows:
+            return []
+        with self.path.open(encoding="utf-8", newline="") as file:
+            return [row for row, _ in zip(csv.DictReader(file), range(n_rows), strict=False)]
+
+    def _write(self, columns: list[str], rows: Sequence[Mapping[str, Any]]) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns)
+        if columns:
+            writer.writeheader()
+            writer.writerows(rows)
+        write_whole(self.path, text.getvalue().encode())
+        self._columns, self.n_rows = columns, len(rows)

@@ -1,0 +1,67 @@
+"""Which process is gone, where the others cannot reach it any more."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from metanas_pl.failures import RunFailed
+
+PATIENCE_S = 3.0
+"""For how long a process that closed its connections may still be on its way out."""
+
+
+@contextmanager
+def naming_lost_ranks(trainer: Any) -> Iterator[None]:
+    """End with one line that names the rank which died, where a rank waits for it in vain.
+
+    Lightning's launcher knows how its processes ended, and they know whether it lives; torchrun and srun
+    report a dead process themselves, and end the others.
+
+    Raises:
+        RunFailed: the connection to another rank is lost.
+    """
+    parent = os.getppid()
+    try:
+        yield
+    except RuntimeError as error:
+        if not _lost_a_connection(error):
+            raise
+        reason = " ".join(str(error).split())[:160]
+        who = _who(trainer, parent) or f"another rank cannot be reached ({reason})"
+        raise RunFailed(
+            f"rank {trainer.global_rank} ends: {who}; go on with resume=auto"
+        ) from error
+
+
+def _lost_a_connection(error: RuntimeError) -> bool:
+    import torch
+
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
+
+
+def _who(trainer: Any, parent: int) -> str | None:
+    """The rank that is gone and how it ended, if that can be known here."""
+    children = getattr(trainer.strategy.launcher, "procs", [])
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        for rank, process in enumerate(children, trainer.global_rank + 1):
+            if process.poll():
+                return f"rank {rank} ended {_manner(process.returncode)}"
+        if trainer.local_rank > 0 and os.getppid() != parent:
+            return f"rank {trainer.global_rank - trainer.local_rank} is gone"
+        time.sleep(0.05)
+    return None
+
+
+def _manner(code: int) -> str:
+    """How a process ended, by its return code.
+
+    >>> _manner(-9), _manner(2)
+    ('by SIGKILL', 'with code 2')
+    """
+    return f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"

@@ -1,0 +1,52 @@
+"""Where a run goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from metanas_pl import cli, conf
+
+
+def choose_checkpoint(config: conf.Config) -> str | None:
+    """Path of the checkpoint to go on with: ``ckpt_path``, or the newest of the run folder.
+
+    ``resume=auto`` begins anew where the run folder has none; ``ckpt_path=last`` refuses to.
+
+    Raises:
+        ValueError: there is no such checkpoint.
+    """
+    if config.resume is None and config.ckpt_path != cli.LAST:
+        return config.ckpt_path
+    found = newest(checkpoint_folder(config))
+    if found is None and config.ckpt_path == cli.LAST:
+        raise ValueError(f"ckpt_path=last: there is no checkpoint in {checkpoint_folder(config)}")
+    return None if found is None else str(found)
+
+
+def checkpoint_folder(config: conf.Config) -> Path:
+    """Where a run keeps its checkpoints."""
+    return Path(config.run_dir).resolve() / "checkpoints"
+
+
+def newest(folder: Path) -> Path | None:
+    """The checkpoint of the most outer steps, the last written of several; what does not load is none."""
+    found = []
+    for path in folder.glob("*.ckpt"):
+        try:
+            step = steps_of(cli.read_checkpoint(str(path)))
+        except ValueError:
+            continue
+        found.append((step, path.stat().st_mtime_ns, path))
+    return max(found)[-1] if found else None
+
+
+def steps_of(checkpoint: dict[str, Any]) -> int:
+    """Outer steps behind a checkpoint."""
+    return int(checkpoint["global_step"])
+
+
+def is_of_run(config: conf.Config) -> bool:
+    """Whether ``ckpt_path`` is a checkpoint of the run folder itself."""
+    here = Path(config.run_dir).resolve()
+    return config.ckpt_path is not None and here in Path(config.ckpt_path).resolve().parents

@@ -1,0 +1,57 @@
+"""What a run survives: kills, a full disk, the death of a rank."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from metanas_pl import train
+from tests import runs
+
+TRAIN = [sys.executable, "-m", "metanas_pl.train"]
+
+
+def execute(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run to the end, from the checkout."""
+    env = runs.environment()
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=200)
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
+    """By the clock or in the middle of writing; ``python -m benchmarks.endurance kill`` for longer."""
+    command = [sys.executable, "-m", "benchmarks.endurance", "kill", "--moments", "3"]
+    done = execute(command, tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "killed 3 times" in done.stdout
+
+
+@pytest.mark.slow
+def test_on_a_full_disk_the_last_good_checkpoint_stays(tmp_path: Path) -> None:
+    """No file may be larger than half a checkpoint."""
+    options = runs.tiny(runs.make_images(tmp_path / "images"), tmp_path / "run")
+    train.run(runs.compose(options))
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    before, blocks = last.read_bytes(), last.stat().st_size // 2048
+    limited = ["bash", "-c", f'ulimit -f {blocks}; exec "$@"', "bash", *TRAIN, *options]
+    done = execute([*limited, "resume=auto", "trainer.max_steps=4"], tmp_path)
+    assert done.returncode == 1
+    (line,) = [text for text in done.stderr.splitlines() if "error" in text.lower()]
+    assert line.startswith(f"error: cannot write {last.parent}") and "largest size" in line
+    assert last.read_bytes() == before
+    assert sorted(path.name for path in last.parent.iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_death_of_a_rank_ends_the_other_with_its_name(rank: int, tmp_path: Path) -> None:
+    options = [*runs.tiny(runs.make_images(tmp_path / "images")), "trainer=ddp"]
+    options += ["trainer.accelerator=cpu", "trainer.max_steps=2", "hydra.run.dir=run"]
+    kill = f"{{_target_: tests.runs.Send, step: 2, name: SIGKILL, rank: {rank}}}"
+    done = execute([*TRAIN, *options, f"+callbacks.kill={kill}"], tmp_path)
+    assert done.returncode != 0
+    told = "rank 0 is gone" if rank == 0 else "rank 1 ended by SIGKILL"
+    assert f"error: rank {1 - rank} ends: {told}" in done.stderr, done.stderr[-2000:]
