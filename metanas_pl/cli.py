@@ -166,7 +166,7 @@ def compose_checked(overrides: list[str]) -> DictConfig:
             if os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise
             fail(_advice(error, _choices(overrides)))
-        except (YAMLError, ValueError) as error:  # what a file of the user holds
+        except (YAMLError, ValueError, TypeError, AttributeError) as error:  # in a user's file
             if os.environ.get("HYDRA_FULL_ERROR") == "1":
                 raise
             fail(f"a file of the configuration cannot be read: {' '.join(str(error).split())}")

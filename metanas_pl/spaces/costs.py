@@ -83,11 +83,12 @@ def expected_cost(space: SearchSpace, costs: Costs, mixing: Mixing) -> Tensor:
     Its parts count by ``space.usage``: the probability that a primitive is in the network.
     """
     used = space.usage(mixing)
-    terms = [(use * costs.parts[name].to(use)).sum() for name, use in used.items()]
+    terms = [(used[name] * part.to(used[name])).sum() for name, part in costs.parts.items()]
     return sum(terms, start=torch.tensor(costs.fixed))
 
 
 def reachable_cost(space: SearchSpace, costs: Costs, mixing: Mixing) -> int:
     """Cost of everything that an input still reaches when zero mixing weights are left out."""
-    live = ((use != 0, costs.parts[name]) for name, use in space.usage(mixing).items())
-    return int(costs.fixed + sum(float(part[alive.cpu()].sum()) for alive, part in live))
+    used = space.usage(mixing)  # of cells that the network has not, too
+    live = (part[(used[name] != 0).cpu()] for name, part in costs.parts.items())
+    return int(costs.fixed + sum(float(part.sum()) for part in live))

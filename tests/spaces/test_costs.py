@@ -51,6 +51,16 @@ def test_a_pruned_supernet_costs_what_its_derived_network_costs(kind: str) -> No
     assert reachable_cost(net, measure(net, "flops", SHAPE), mixing) == counter.get_total_flops()
 
 
+@pytest.mark.parametrize("reductions", [[], [0, 1]])
+def test_a_network_of_one_type_of_cells(reductions: list[int]) -> None:
+    """It has alphas of both, and pays for one."""
+    net = Supernet(n_nodes=1, **{**SIZE, "reductions": reductions})
+    costs, mixing = measure(net, "parameters", SHAPE), random_mixing(net)
+    everything = sum(p.numel() for p in net.parameters())
+    assert reachable_cost(net, costs, mixing) == everything == costs.largest
+    assert float(expected_cost(net, costs, mixing)) < everything
+
+
 @pytest.mark.parametrize("kind", OPTIONS)
 @pytest.mark.parametrize("cost", KINDS)
 def test_expected_cost_is_exact_at_one_hot_and_largest_is_everything(kind: str, cost: str) -> None:

@@ -68,10 +68,11 @@ def read_codes(file: BinaryIO, name: str) -> Iterator[Code]:
             size = int.from_bytes(file.read(n), "little")
             offset += n
             argument = file.read(min(size, _HEAD))
-            file.seek(offset + size)
         position = offset + size
         if position > end:
             break
+        if len(argument) < size:
+            file.seek(position)
         yield Code(kind.name, argument, Span(offset, size))
         if kind.name == "STOP":
             return

@@ -98,6 +98,7 @@ DTYPE = b"cnumpy\ndtype\nX\x02\x00\x00\x00%s\x85R"
         (b"r\xff\xff\xff\x7fN.", "wants 2,147,483,647 places"),
         (b"p99999999\nN.", "wants 99,999,999 places"),
         (b"\x8e" + (2**60).to_bytes(8, "little") + b"abc.", "cut short"),
+        (b"\x8e" + b"\xff" * 8 + b"abc.", "cut short"),
         (b"\x8b\xff\xff\xff\x7f1.", "cut short"),
         (DTYPE % b"O8" + b".", "array of 'O8'"),
         (DTYPE % b"V9" + b".", "array of 'V9'"),
