@@ -34,7 +34,10 @@ class RunLog(CSVLogger):
 
 
 class _Writer(ExperimentWriter):
-    """Hands rows to a :class:`RowsFile`; one that is logged twice in succession is one row."""
+    """Hands rows to a :class:`RowsFile`; one that is logged twice in succession is one row.
+
+    Rows of a test have no epoch: Lightning counts one more where the run ended a moment ago.
+    """
 
     def __init__(self, log_dir: str) -> None:
         super().__init__(log_dir)
@@ -42,6 +45,8 @@ class _Writer(ExperimentWriter):
         self._latest = ""
 
     def log_metrics(self, metrics_dict: dict[str, Any], step: int | None = None) -> None:
+        if any(key.startswith("test/") for key in metrics_dict):
+            metrics_dict = {key: value for key, value in metrics_dict.items() if key != "epoch"}
         super().log_metrics(metrics_dict, step)
         latest, self._latest = self._latest, str(self.metrics[-1])
         if self._latest == latest:

@@ -228,7 +228,8 @@ class _Writer:
             raise ValueError("a class store needs at least one class")
         self.file.seek(0)
         self.file.write(_npy_header((self.n_images, *self.shape)))
-        count, total, squares = self.moments / np.array([[1.0], [255.0], [255.0**2]])
+        moments = np.broadcast_to(self.moments, (3, self.shape[0]))  # also without train images
+        count, total, squares = moments / np.array([[1.0], [255.0], [255.0**2]])
         mean = total / np.maximum(count, 1)
         variance = squares / np.maximum(count, 1) - mean**2
         return {

@@ -44,9 +44,10 @@ def build(
     *,
     in_channels: int,
     image_size: int,
+    n_ways: int,
+    search: bool,
     partial_channels: int = 1,
     auxiliary_skip: bool = False,
-    **given: Any,
 ) -> CellNetwork:
     """The network that :func:`~metanas_pl.spaces.build.cells` makes, behind a :class:`PooledStem`.
 
@@ -61,7 +62,8 @@ def build(
         image_size=image_size,
         partial_channels=partial_channels,
         auxiliary_skip=auxiliary_skip,
-        **given,
+        n_ways=n_ways,
+        search=search,
     )
     space.stem = PooledStem(in_channels, 3 * config["channels"])
     return space
