@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 
+from metanas_pl.disk import write_whole
 from metanas_pl.metrics import mean_interval95, paired_gain95
 
 PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
@@ -61,13 +63,13 @@ def environment() -> Results:
 
 
 def write(run_dir: Path, results: Results, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write ``results.json`` and ``episodes_test.csv``."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    (run_dir / "results.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    with (run_dir / "episodes_test.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    """Write ``results.json`` and ``episodes_test.csv``; what is there is whole."""
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(run_dir / "episodes_test.csv", table.getvalue().encode())
+    write_whole(run_dir / "results.json", (json.dumps(results, indent=2) + "\n").encode())
 
 
 def print_table(results: Results, title: str) -> None:
