@@ -94,3 +94,7 @@ class LogPosition(pl.Callback):
         fits = trainer.state.fn == TrainerFn.FITTING
         if fits and self.resumes and trainer.is_global_zero:
             self.run_log.experiment.file.cut(checkpoint.get("n_log_rows", 0))
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A test comes after the last step; Lightning forgets it where nothing was left to train."""
+        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
