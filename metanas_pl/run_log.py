@@ -34,10 +34,7 @@ class RunLog(CSVLogger):
 
 
 class _Writer(ExperimentWriter):
-    """Hands rows to a :class:`RowsFile`; one that is logged twice in succession is one row.
-
-    Rows of a test have no epoch: Lightning counts one more where the run ended a moment ago.
-    """
+    """Hands rows to a :class:`RowsFile`; one that is logged twice in succession is one row."""
 
     def __init__(self, log_dir: str) -> None:
         super().__init__(log_dir)
@@ -45,8 +42,6 @@ class _Writer(ExperimentWriter):
         self._latest = ""
 
     def log_metrics(self, metrics_dict: dict[str, Any], step: int | None = None) -> None:
-        if any(key.startswith("test/") for key in metrics_dict):
-            metrics_dict = {key: value for key, value in metrics_dict.items() if key != "epoch"}
         super().log_metrics(metrics_dict, step)
         latest, self._latest = self._latest, str(self.metrics[-1])
         if self._latest == latest:
@@ -94,7 +89,3 @@ class LogPosition(pl.Callback):
         fits = trainer.state.fn == TrainerFn.FITTING
         if fits and self.resumes and trainer.is_global_zero:
             self.run_log.experiment.file.cut(checkpoint.get("n_log_rows", 0))
-
-    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A test comes after the last step; Lightning forgets it where nothing was left to train."""
-        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
