@@ -23,7 +23,7 @@ from metanas_pl.module import MetaNASModule
 from metanas_pl.ranges import bounds
 from metanas_pl.resume import is_of_run
 from metanas_pl.run_log import LogPosition, RunLog
-from metanas_pl.search_space import build_space, is_known
+from metanas_pl.search_space import build_space, check_builder, is_ours
 
 # Lightning's warnings that are no news to a user of this tool.
 NOT_FOR_USERS = (
@@ -64,6 +64,7 @@ def trained_module(checkpoint: Mapping[str, Any], config: Config) -> MetaNASModu
         ValueError: the parameters are not those of the network that its hyper-parameters describe.
     """
     known, state = checkpoint["hyper_parameters"], checkpoint["state_dict"]
+    check_builder(known["space"])
     check_sizes(known, state, f"ckpt_path={config.ckpt_path}")
     module = MetaNASModule(**{**known, "evaluation": config.evaluation})
     try:
@@ -77,7 +78,7 @@ def trained_module(checkpoint: Mapping[str, Any], config: Config) -> MetaNASModu
 
 def check_sizes(known: Mapping[str, Any], state: Mapping[str, Any], name: str) -> None:
     """Refuse hyper-parameters of another network than ``state`` is of, before memory is taken for it."""
-    if not is_known(known["space"]):  # a builder from elsewhere need not work without memory
+    if not is_ours(known["space"]):  # a builder from elsewhere need not work without memory
         return
     nas = from_plain(NASConfig, known["nas"])
     try:

@@ -20,6 +20,7 @@ from metanas_pl.conf import (
 from metanas_pl.resolve import resolve
 from metanas_pl.spaces.base import SearchSpace
 
+BUILDER_ARGUMENTS = {"in_channels", "image_size", "n_ways", "search"}
 SCHEMAS = (CellSpaceConfig, Conv4Config, Nasbench201Config, ResNet12Config)
 
 
@@ -36,11 +37,8 @@ def build_space(
     in_channels, image_size, _ = image_shape
     asked = {"partial_channels": nas.partial_channels, "auxiliary_skip": nas.auxiliary_skip > 0}
     default = {"partial_channels": 1, "auxiliary_skip": False}
-    takes = set(inspect.signature(builder).parameters)
-    if not {"in_channels", "image_size", "n_ways", "search"} <= takes:  # not written for this place
-        raise ValueError(f"space.builder={values['builder']} is no builder of a search space")
     extra = {k: v for k, v in asked.items() if nas.search and v != default[k]}
-    unknown = sorted(set(extra) - takes)
+    unknown = sorted(set(extra) - set(inspect.signature(builder).parameters))
     if unknown:
         raise ValueError(f"nas={nas.name} needs {unknown[0]}, which space={values['name']} has not")
     return builder(
@@ -53,9 +51,24 @@ def build_space(
     )
 
 
-def is_known(config: Mapping[str, Any]) -> bool:
-    """Whether a space with a ``builder`` is one of this package."""
-    return any(schema.builder == config["builder"] for schema in SCHEMAS)
+def is_ours(config: Mapping[str, Any]) -> bool:
+    """Whether a space's ``builder`` was written in this package."""
+    builder = resolve(config["builder"], "space.builder")
+    return str(getattr(builder, "__module__", "")).startswith("metanas_pl.spaces.")
+
+
+def check_builder(config: Mapping[str, Any]) -> None:
+    """Refuse a builder that a stranger names, unless it was clearly written to be one.
+
+    A function that takes whatever it is given may do whatever the rest of ``config`` says.
+
+    Raises:
+        ValueError: it is from another package, and does not name the arguments of a builder.
+    """
+    builder = resolve(config["builder"], "space.builder")
+    if not is_ours(config) and not BUILDER_ARGUMENTS <= set(inspect.signature(builder).parameters):
+        names = ", ".join(sorted(BUILDER_ARGUMENTS))
+        raise ValueError(f"space.builder={config['builder']} does not name its arguments {names}")
 
 
 def complete(config: Any) -> dict[str, Any]:

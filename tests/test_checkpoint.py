@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from metanas_pl import checkpoint, cli, conf, train
-from metanas_pl.assembly import trained_module
+from metanas_pl.assembly import check_sizes, trained_module
 from metanas_pl.checkpoint import FORMAT_VERSION
 from metanas_pl.evaluate import as_trained
+from metanas_pl.search_space import build_space, check_builder, complete
 from tests import runs
 
 
@@ -89,9 +91,16 @@ def test_no_code_by_way_of_a_builder(written: dict[str, Any], tmp_path: Path) ->
         "_target_": "builtins.dict",
         "x": evil,
     }
-    with pytest.raises(ValueError, match=r"builder=hydra\.utils\.instantiate is no builder"):
+    with pytest.raises(
+        ValueError, match=r"builder=hydra\.utils\.instantiate does not name its arg"
+    ):
         evaluated(written, tmp_path)
     assert not trap.exists()
+
+
+def test_what_a_module_of_ours_imported_is_not_ours() -> None:
+    with pytest.raises(ValueError, match="does not name its arguments"):
+        check_builder({"builder": "metanas_pl.spaces.state.cached_property"})
 
 
 @pytest.mark.parametrize(
@@ -148,3 +157,20 @@ def test_what_lightning_cannot_restore_is_a_mistake_of_the_file(
 def test_an_error_of_the_training_itself_stays_what_it_is() -> None:
     with pytest.raises(TypeError, match="ours"), checkpoint.going_on_from("x.ckpt"):
         raise TypeError("ours")
+
+
+@pytest.mark.parametrize(
+    "name", sorted(p.stem for p in Path(cli.CONFIG_DIR, "space").glob("*.yaml"))
+)
+def test_every_space_can_be_sketched_without_memory(name: str, tmp_path: Path) -> None:
+    """Otherwise its checkpoints could not be evaluated."""
+    config = runs.compose([f"space={name}", f"run_dir={tmp_path}"])
+    known = {"space": complete(OmegaConf.to_object(config.space))}
+    known |= {"nas": conf.plain(conf.NASConfig()), "image_shape": [1, 28, 28], "n_ways": 5}
+    space = build_space(known["space"], conf.NASConfig(), (1, 28, 28), 5)
+    state = {f"space.{key}": parameter for key, parameter in space.named_parameters()}
+    check_builder(known["space"])
+    check_sizes(known, state, "x")
+    state.popitem()
+    with pytest.raises(ValueError, match="x is damaged"):
+        check_sizes(known, state, "x")

@@ -120,8 +120,8 @@ def _is_count(value: Any) -> bool:
 
 
 def _are_constants(values: Any, n: int) -> bool:
-    fits = isinstance(values, list) and len(values) == n
-    return fits and all(type(x) in (int, float) and 0 <= x <= 1 for x in values)
+    fits = isinstance(values, list) and len(values) in (1, n)  # one without train images
+    return fits and all(type(x) in (int, float) and 0 <= x <= 1 + 1e-6 for x in values)
 
 
 def _reason(error: Exception) -> str:
