@@ -13,13 +13,28 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
+from pytorch_lightning.plugins.environments import SLURMEnvironment
+from pytorch_lightning.profilers import (
+    AdvancedProfiler,
+    Profiler,
+    PyTorchProfiler,
+    SimpleProfiler,
+)
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from metanas_pl.allocator import keep_freed_memory
-from metanas_pl.conf import Config
+from metanas_pl.cli import is_first_process
+from metanas_pl.conf import Config, check_choice
 from metanas_pl.data import EpisodeDataModule
 from metanas_pl.module import MetaNASModule
 from metanas_pl.ranges import bounds
+
+PROFILERS = {
+    "simple": SimpleProfiler,
+    "advanced": AdvancedProfiler,
+    "pytorch": PyTorchProfiler,
+}
+PROFILE = "profile"  # in the names of its files
 
 # Lightning's warnings that are no news to a user of this tool.
 NOT_FOR_USERS = (
@@ -49,6 +64,19 @@ def make_module(config: Config) -> MetaNASModule:
     )
 
 
+def make_profiler(config: Config, run_dir: Path) -> Profiler | None:
+    """Lightning's profiler ``trainer.profiler``, which writes into the run folder, on the first process.
+
+    Raises:
+        ValueError: there is no such profiler.
+    """
+    name = config.trainer.get("profiler")
+    if name is None:
+        return None
+    check_choice("trainer.profiler", name, tuple(PROFILERS))
+    return PROFILERS[name](dirpath=run_dir, filename=PROFILE) if is_first_process() else None
+
+
 @contextmanager
 def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
     """Lightning's Trainer with ``metrics.csv``, the chosen logger and the callbacks.
@@ -63,12 +91,21 @@ def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
     loggers: list[Any] = [CSVLogger(str(run_dir.parent), name=run_dir.name, version="")]
     if config.logger:
         loggers.append(instantiate(config.logger, _convert_="all"))
-        loggers[-1].log_hyperparams(asdict(config))
     callbacks = [instantiate(c, _convert_="all") for c in (config.callbacks or {}).values() if c]
+    settings = {**config.trainer, "profiler": make_profiler(config, run_dir)}
+    if (
+        SLURMEnvironment.detect()
+    ):  # its signal is for GracefulInterrupt: Lightning would save in mid-step
+        settings["plugins"] = [SLURMEnvironment(auto_requeue=False)]
     try:
-        yield pl.Trainer(
-            **config.trainer, logger=loggers, callbacks=callbacks, default_root_dir=str(run_dir)
+        trainer = pl.Trainer(
+            **settings, logger=loggers, callbacks=callbacks, default_root_dir=str(run_dir)
         )
+        if settings["profiler"] is not None:
+            print(f"{'profile':<10}{run_dir}/*-{PROFILE}*.txt")
+        for logger in loggers[1:]:  # not before the Trainer has found out which rank this is
+            logger.log_hyperparams(asdict(config))
+        yield trainer
     finally:
         for logger in loggers:
             if isinstance(logger, WandbLogger) and getattr(rank_zero_only, "rank", 0) == 0:
