@@ -93,9 +93,8 @@ def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
         loggers.append(instantiate(config.logger, _convert_="all"))
     callbacks = [instantiate(c, _convert_="all") for c in (config.callbacks or {}).values() if c]
     settings = {**config.trainer, "profiler": make_profiler(config, run_dir)}
-    if (
-        SLURMEnvironment.detect()
-    ):  # its signal is for GracefulInterrupt: Lightning would save in mid-step
+    if SLURMEnvironment.detect():
+        # Its signal is for GracefulInterrupt: Lightning would save in the middle of a step.
         settings["plugins"] = [SLURMEnvironment(auto_requeue=False)]
     try:
         trainer = pl.Trainer(
