@@ -1,4 +1,4 @@
-"""The outer loop's two small pieces: gradients that are injected into a backward pass, and the rates."""
+"""The outer loop's small pieces: gradients injected into a backward pass, rates, counts of batches."""
 
 from __future__ import annotations
 
@@ -43,3 +43,14 @@ def learning_rate_factor(outer: OuterConfig, step: int, total: float) -> float:
     if outer.schedule == "cosine":
         return 0.5 * (1.0 + math.cos(math.pi * done))
     return 1.0
+
+
+def recount_batches(checkpoint: dict[str, Any], n_tasks: int) -> None:
+    """Count the batches of a checkpoint's epoch as batches of ``n_tasks``, in place.
+
+    Lightning accumulates by that count, and a resumed run may accumulate where there were more ranks.
+    """
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
+    then = checkpoint["datamodule_hyper_parameters"]["meta_batch_size"]
+    for state, count in progress.items():
+        progress[state] = count * then // n_tasks
