@@ -1,0 +1,41 @@
+"""Many runs in one process, as a sweep makes them: the fiftieth finds what the second found.
+
+    python -m benchmarks.endurance runs [--runs 50]
+
+trains, tests and reports a tiny network that often, and looks at the process after each run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.endurance._resources import Held, held, print_growth
+from benchmarks.endurance.hostile import silence
+from metanas_pl import train
+from tests import runs
+
+
+def looks(n_runs: int, folder: Path) -> list[Held]:
+    """What the process holds after each of ``n_runs`` runs."""
+    images = runs.make_images(folder / "images")
+    found = []
+    for k in range(n_runs):
+        with silence():
+            train.run(runs.compose([*runs.tiny(images, folder / f"run{k}"), f"seed={k}"]))
+        found.append(held())
+    return found
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser("python -m benchmarks.endurance runs", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--runs", type=int, default=50)
+    n_runs = parser.parse_args(argv).runs
+    with tempfile.TemporaryDirectory() as folder:
+        found = looks(n_runs, Path(folder))
+    settled = n_runs // 5
+    print_growth(found[settled:], [float(k) for k in range(settled, n_runs)], "runs", 10)
