@@ -13,17 +13,32 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.plugins.environments import SLURMEnvironment
+from pytorch_lightning.profilers import (
+    AdvancedProfiler,
+    Profiler,
+    PyTorchProfiler,
+    SimpleProfiler,
+)
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from metanas_pl.allocator import keep_freed_memory
 from metanas_pl.checkpoint_io import WholeCheckpointIO
-from metanas_pl.conf import Config, NASConfig, from_plain
+from metanas_pl.cli import is_first_process
+from metanas_pl.conf import Config, NASConfig, check_choice, from_plain
 from metanas_pl.data import EpisodeDataModule
 from metanas_pl.module import MetaNASModule
 from metanas_pl.ranges import bounds
 from metanas_pl.resume import is_of_run
 from metanas_pl.run_log import LogPosition, RunLog
 from metanas_pl.search_space import build_space, check_builder, is_ours
+
+PROFILERS = {
+    "simple": SimpleProfiler,
+    "advanced": AdvancedProfiler,
+    "pytorch": PyTorchProfiler,
+}
+PROFILE = "profile"  # in the names of its files
 
 # Lightning's warnings that are no news to a user of this tool.
 NOT_FOR_USERS = (
@@ -92,6 +107,19 @@ def check_sizes(known: Mapping[str, Any], state: Mapping[str, Any], name: str) -
             raise ValueError(f"{name} is damaged: {key} is not {tuple(parameter.shape)}")
 
 
+def make_profiler(config: Config, run_dir: Path) -> Profiler | None:
+    """Lightning's profiler ``trainer.profiler``, which writes into the run folder, on the first process.
+
+    Raises:
+        ValueError: there is no such profiler.
+    """
+    name = config.trainer.get("profiler")
+    if name is None:
+        return None
+    check_choice("trainer.profiler", name, tuple(PROFILERS))
+    return PROFILERS[name](dirpath=run_dir, filename=PROFILE) if is_first_process() else None
+
+
 @contextmanager
 def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
     """Lightning's Trainer with ``metrics.csv``, the chosen logger and the callbacks.
@@ -107,17 +135,26 @@ def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
     loggers: list[Any] = [log]
     if config.logger:
         loggers.append(instantiate(config.logger, _convert_="all"))
-        loggers[-1].log_hyperparams(asdict(config))
     callbacks = [instantiate(c, _convert_="all") for c in (config.callbacks or {}).values() if c]
     callbacks.append(LogPosition(log, resumes=is_of_run(config)))
+    settings = {**config.trainer, "profiler": make_profiler(config, run_dir)}
+    plugins: list[Any] = [WholeCheckpointIO()]
+    if SLURMEnvironment.detect():
+        # Its signal is for GracefulInterrupt: Lightning would save in the middle of a step.
+        plugins.append(SLURMEnvironment(auto_requeue=False))
     try:
-        yield pl.Trainer(
-            **config.trainer,
+        trainer = pl.Trainer(
+            **settings,
             logger=loggers,
             callbacks=callbacks,
-            plugins=[WholeCheckpointIO()],
+            plugins=plugins,
             default_root_dir=str(run_dir),
         )
+        if settings["profiler"] is not None:
+            print(f"{'profile':<10}{run_dir}/*-{PROFILE}*.txt")
+        for logger in loggers[1:]:  # not before the Trainer has found out which rank this is
+            logger.log_hyperparams(asdict(config))
+        yield trainer
     finally:
         for logger in loggers:
             if isinstance(logger, WandbLogger) and getattr(rank_zero_only, "rank", 0) == 0:

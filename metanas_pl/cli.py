@@ -25,6 +25,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from yaml import YAMLError
 
 from metanas_pl import conf
+from metanas_pl.compatibility import check_strategy
 from metanas_pl.failures import RunFailed
 
 CONFIG_DIR = str(
@@ -41,6 +42,8 @@ LAST = "last"  # ckpt_path: the newest of the run folder
 AFTER_SIGNAL = (
     128  # exit code of a run that a signal ended is this plus its number, as shells count it
 )
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+OBJECTIVE = "val/best_accuracy"  # the result that a sweep maximises
 
 
 def register_schemas() -> None:
@@ -80,7 +83,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
 
 
 def check_devices(config: conf.Config) -> None:
-    """Every device must get the same number of tasks."""
+    """Every device must hold all parameters and get the same number of tasks."""
+    check_strategy(str(config.trainer.get("strategy", "auto")))
     devices, nodes = config.trainer.get("devices", 1), config.trainer.get("num_nodes", 1)
     if isinstance(devices, int) and devices > 0:
         tasks = config.data.meta_batch_size
@@ -93,11 +97,29 @@ def check_devices(config: conf.Config) -> None:
 
 
 def make_run_dir(config: conf.Config) -> Path:
-    """The run folder, with ``config.yaml`` in it."""
+    """The run folder, in which the first process leaves ``config.yaml``."""
     run_dir = Path(config.run_dir).resolve()
-    run_dir.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.create(asdict(config)), run_dir / "config.yaml")
+    if is_first_process():
+        run_dir.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(OmegaConf.create(asdict(config)), run_dir / "config.yaml")
     return run_dir
+
+
+def is_first_process() -> bool:
+    """Whether this is rank 0, by the environment in which Lightning, torchrun or srun started it."""
+    return all(int(os.environ.get(name) or 0) == 0 for name in RANKS)
+
+
+def check_run_dir(arguments: list[str]) -> None:
+    """Processes that a cluster starts must be told their run folder: by default the clock names it."""
+    n_processes = max(int(os.environ.get(name) or 1) for name in ("WORLD_SIZE", "SLURM_NTASKS"))
+    if n_processes > 1 and not any(
+        a.startswith(("hydra.run.dir=", "hydra.sweep.dir=")) for a in arguments
+    ):
+        fail(
+            f"{n_processes} processes were started, and each would name a run folder by its own clock: "
+            "set hydra.run.dir=…, on a disk that all of them see"
+        )
 
 
 def main(run: Callable[[DictConfig], Any]) -> None:
@@ -107,11 +129,14 @@ def main(run: Callable[[DictConfig], Any]) -> None:
     flags = {a for a in sys.argv[1:] if a.startswith("-")}
     if flags <= HELP:
         compose_checked([a for a in sys.argv[1:] if a not in flags])
+    if not flags:
+        check_run_dir(sys.argv[1:])
     if flags & HELP:
         Plugins.instance().register(OutsideConfigs)
 
-    def job(cfg: DictConfig) -> None:
-        with_short_errors(lambda: run(cfg))
+    def job(cfg: DictConfig) -> float | None:
+        results = with_short_errors(lambda: run(cfg))
+        return results.get(OBJECTIVE)
 
     hydra.main(version_base="1.3", config_path=CONFIG_DIR, config_name="config")(job)()
 
@@ -189,6 +214,10 @@ def _advice(error: Exception, defaults: DictConfig) -> str:
     override = re.match(r"Could not override '([^']+)'", lines[0])
     if override and isinstance(cause, ConfigKeyError | ConfigAttributeError):
         return _unknown_key(override[1], defaults)
+    plugin = re.search(r"'hydra/(sweeper|launcher)/\w+'", lines[0])
+    if plugin:
+        extra = {"sweeper": "sweep", "launcher": "cluster"}[plugin[1]]
+        return f"{lines[0]} It needs pip install 'metanas_pl[{extra}]'"
     in_a_file = re.search(r"full_key: (\S+)", str(error))
     if in_a_file and "ConfigKeyError raised while composing" in lines[0]:
         return f"{lines[0].partition(':')[0]}: {_unknown_key(in_a_file[1], defaults)}"

@@ -1,4 +1,4 @@
-"""Pairs of a NAS method and a meta-learner that are refused, each with the reason."""
+"""What is refused, with the reason: pairs of a NAS method and a meta-learner, strategies of Lightning."""
 
 from __future__ import annotations
 
@@ -63,3 +63,22 @@ def check_pair(nas: NASConfig, meta: MetaConfig) -> None:
     for rule in RULES:
         if rule.refuses(nas, meta):
             raise ValueError(f"nas={nas.name} with meta={meta.name}: {rule.reason}")
+
+
+def check_strategy(name: str) -> None:
+    """Refuse a strategy that leaves each process a part of theta.
+
+    Args:
+        name: ``trainer.strategy``, or the name of its class.
+
+    Raises:
+        ValueError: names the strategy and the reason.
+
+    >>> for name in ("auto", "ddp", "ddp_spawn", "SingleDeviceStrategy"):
+    ...     check_strategy(name)
+    """
+    if not name.lower().startswith(("auto", "single", "ddp")):
+        raise ValueError(
+            f"trainer.strategy={name} shares out the parameters, and each process adapts all of them "
+            "to its own tasks: set trainer.strategy=ddp"
+        )

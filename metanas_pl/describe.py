@@ -26,7 +26,7 @@ def describe(config: conf.Config, module: Any) -> str:
     lines = {
         "data": f"{data.episodes_in_words()}, {data.n_queries} queries a class, "
         f"{data.channels}x{data.image_size}x{data.image_size}",
-        "training": f"{_length(config)} x {data.meta_batch_size} tasks, {_training_sizes(data)}, "
+        "training": f"{_length(config)} x {_tasks_a_step(config)} tasks, {_training_sizes(data)}, "
         f"{data.n_train_queries or data.n_queries} queries a class{_augmentation(data.augment)}, "
         f"seed {config.seed}",
         "space": _space(module),
@@ -77,8 +77,12 @@ def _length(config: conf.Config) -> str:
     steps, epochs = config.trainer.get("max_steps") or -1, config.trainer.get("max_epochs") or -1
     if steps > 0:
         return _number(steps, "outer step")
-    a_epoch = _number(config.data.n_train_episodes // config.data.meta_batch_size, "outer step")
+    a_epoch = _number(config.data.n_train_episodes // _tasks_a_step(config), "outer step")
     return f"{_number(epochs, 'epoch') if epochs > 0 else 'endless epochs'} of {a_epoch}"
+
+
+def _tasks_a_step(config: conf.Config) -> int:
+    return config.data.meta_batch_size * int(config.trainer.get("accumulate_grad_batches") or 1)
 
 
 def _alphas_adapt(module: Any) -> bool:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from metanas_pl.checkpoint import FORMAT_VERSION
+from metanas_pl.compatibility import check_strategy
 from metanas_pl.conf import (
     EvaluationConfig,
     MetaConfig,
@@ -25,7 +26,7 @@ from metanas_pl.functional.optimizers import AdamState
 from metanas_pl.functional.relaxation import Mask, Mixing, entropy, is_member, is_operation, softmax
 from metanas_pl.learning import Clock, EpisodeLearner, Evaluation
 from metanas_pl.metrics import EpisodeMean
-from metanas_pl.outer import InjectGradient, learning_rate_factor
+from metanas_pl.outer import InjectGradient, learning_rate_factor, mean_over_ranks, recount_batches
 from metanas_pl.rows import ACCURACIES, gathered, rows_of
 from metanas_pl.search_space import build_space, complete
 from metanas_pl.skipped_tasks import SkippedTasks
@@ -151,14 +152,12 @@ class MetaNASModule(pl.LightningModule):
             clock=self.clock,
             states=self.carried_states,
         )
-        self.log_dict(
-            {
-                "train/loss": result.loss,
-                "train/accuracy": result.accuracy,
-                "alpha/entropy": entropy(self.probabilities(self.nas.t_max)),
-            },
-            batch_size=len(batch.index),
-        )
+        n_tasks = len(batch.index)
+        scores = torch.stack([result.loss, result.accuracy])
+        scores = mean_over_ranks(scores, result.finite.sum(), self.trainer.strategy)
+        shown = {"train/loss": scores[0], "train/accuracy": scores[1]}
+        shown["alpha/entropy"] = entropy(self.probabilities(self.nas.t_max))
+        self.log_dict(shown, batch_size=n_tasks)
         self.skipped.add(batch.index, result.finite)
         params = [*self.space.parameters(), *self.alphas.values(), *self.hyper]
         pairs = zip(theta, result.gradient, strict=True)
@@ -235,6 +234,7 @@ class MetaNASModule(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Refuse what cannot be exact."""
+        check_strategy(type(self.trainer.strategy).__name__)
         if self.meta.inner.state == "carried" and self.trainer.world_size > 1:
             raise ValueError(
                 f"meta.inner.state=carried passes states from task to task in order: "
@@ -293,9 +293,15 @@ class MetaNASModule(pl.LightningModule):
             checkpoint["carried_states"] = [[*weights], [*alphas]]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore them."""
+        """Restore them; go on with batches of another size, where they changed."""
         self.skipped.total = checkpoint.get("skipped_tasks", 0)
         self.total_steps = checkpoint.get("total_steps", self.total_steps)
         if "carried_states" in checkpoint:
             parts = checkpoint["carried_states"]
             self.carried_states = tuple(AdamState(*part) if part else () for part in parts)
+        trainer: Any = self._trainer
+        data: Any = getattr(trainer, "datamodule", None)
+        if "loops" in checkpoint and hasattr(data, "meta_batch_size"):
+            recount_batches(checkpoint, data.meta_batch_size)
+            # Lightning does so after loading, and would round parameters of double precision.
+            trainer.precision_plugin.convert_module(self)

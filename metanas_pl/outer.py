@@ -1,4 +1,4 @@
-"""The outer loop's two small pieces: gradients that are injected into a backward pass, and the rates."""
+"""The outer loop's small pieces: injected gradients, rates, means over ranks, counts of batches."""
 
 from __future__ import annotations
 
@@ -31,6 +31,19 @@ class InjectGradient(torch.autograd.Function):
         return (None, None, None, *(scale * g for g in grads), *(None for _ in grads))
 
 
+def mean_over_ranks(values: Tensor, n: Tensor, strategy: Any) -> Tensor:
+    """The mean over all ranks of means over ``n`` tasks on this one; NaN without any.
+
+    Args:
+        values: means of this rank, of any shape; not looked at where n is 0.
+        n: a scalar count.
+        strategy: Lightning's.
+    """
+    total = torch.where(n > 0, values * n, 0).flatten()
+    *_, n_all = sums = strategy.reduce(torch.cat([total, n.to(total).view(1)]), reduce_op="sum")
+    return (sums[:-1] / n_all).view_as(values)
+
+
 def learning_rate_factor(outer: OuterConfig, step: int, total: float) -> float:
     """Factor on the outer rates at ``step`` of ``total`` (0 < total): constant, linear or cosine.
 
@@ -43,3 +56,14 @@ def learning_rate_factor(outer: OuterConfig, step: int, total: float) -> float:
     if outer.schedule == "cosine":
         return 0.5 * (1.0 + math.cos(math.pi * done))
     return 1.0
+
+
+def recount_batches(checkpoint: dict[str, Any], n_tasks: int) -> None:
+    """Count the batches of a checkpoint's epoch as batches of ``n_tasks``, in place.
+
+    Lightning accumulates by that count, and a resumed run may accumulate where there were more ranks.
+    """
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
+    then = checkpoint["datamodule_hyper_parameters"]["meta_batch_size"]
+    for state, count in progress.items():
+        progress[state] = count * then // n_tasks

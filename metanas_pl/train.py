@@ -49,9 +49,10 @@ def run(cfg: DictConfig | conf.Config) -> dict[str, Any]:
             "train/seconds": seconds,
             "train/cpu_seconds": time.process_time() - cpu_begin,
             "train/outer_steps": trainer.global_step,
-            "train/episodes_per_second": steps * config.data.meta_batch_size / seconds,
+            "train/episodes_per_second": steps * datamodule.n_tasks_per_step / seconds,
         }
         best = best_checkpoint(trainer)
+        training |= best_score(trainer)
         return test(trainer, module, datamodule, config, run_dir, best, training)
 
 
@@ -117,6 +118,12 @@ def best_checkpoint(trainer: Any) -> str | None:
     """Path of the best checkpoint; None (the weights at hand) if none was kept."""
     callback = trainer.checkpoint_callback
     return (callback.best_model_path or None) if callback is not None else None
+
+
+def best_score(trainer: Any) -> dict[str, Any]:
+    """What the best checkpoint reached in validation, as a result; nothing if none was compared."""
+    score = getattr(trainer.checkpoint_callback, "best_model_score", None)
+    return {} if score is None else {cli.OBJECTIVE: float(score)}
 
 
 def stop_if_interrupted(trainer: Any, run_dir: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +176,29 @@ class Plant(pl.Callback):
     ) -> None:
         """Before the module sees the batch."""
         batch.support_x[torch.isin(batch.index, self.episodes)] = torch.nan
+
+
+class WriteGradients(pl.Callback):
+    """A line for every outer step in ``<folder>/rank<r>.jsonl``: a digest of each group's gradients.
+
+    The gradients are those that the optimizer is about to get; DDP must have looked at all of them.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, module: pl.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Add a line."""
+        assert not trainer.model.find_unused_parameters
+        digests = {
+            group["name"]: sha256(b"".join(p.grad.numpy().tobytes() for p in group["params"]))
+            for group in optimizer.param_groups
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / f"rank{trainer.global_rank}.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({name: d.hexdigest() for name, d in digests.items()}) + "\n")
 
 
 class Tell(pl.Callback):

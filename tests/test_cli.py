@@ -43,6 +43,11 @@ MISTAKES = [
     ),
     ("space=conv4 nas.cost.kind=flops", ["nas.cost.kind=flops", "nothing to choose"]),
     ("hydra.searchpath=[pkg://nowhere.configs]", ["hydra.searchpath", "nowhere.configs"]),
+    ("trainer.strategy=fsdp", ["trainer.strategy=fsdp", "all of them", "trainer.strategy=ddp"]),
+    ("trainer.strategy=deepspeed_stage_2", ["deepspeed_stage_2", "trainer.strategy=ddp"]),
+    ("trainer.accumulate_grad_batches=7", ["data.n_train_episodes=600", "grad_batches=42"]),
+    ("trainer.profiler=fast", ["trainer.profiler=fast", "simple, advanced, pytorch"]),
+    ("hydra/launcher=submitit", ["hydra/launcher/submitit", "metanas_pl[cluster]"]),
     ("nas.alpha_gradient=os.nothing", ["nas.alpha_gradient=os.nothing", "cannot be imported"]),
 ]
 
@@ -95,6 +100,16 @@ def test_mistake_in_an_evaluation(
 ) -> None:
     monkeypatch.setattr(train, "main", evaluate.main)
     test_mistake(override, told, monkeypatch, tmp_path, capsys)
+
+
+def test_processes_of_a_cluster_need_a_common_run_folder(monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr("sys.argv", ["metanas-train", "trainer=ddp"])
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SystemExit) as stopped:
+        train.main()
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert "2 processes" in error and "hydra.run.dir=" in error
 
 
 def test_full_error_shows_the_trace(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from metanas_pl.conf import OuterConfig
-from metanas_pl.outer import InjectGradient, learning_rate_factor
+from metanas_pl.outer import InjectGradient, learning_rate_factor, recount_batches
 from tests.conftest import make_module, random_episode
 
 
@@ -30,3 +30,10 @@ def test_outer_schedule(schedule: str) -> None:
     assert factors[0] == 1.0
     assert factors[-1] == pytest.approx(1.0 if schedule == "constant" else 0.0)
     assert learning_rate_factor(outer, 3, -1) == 1.0
+
+
+def test_three_batches_of_four_tasks_are_six_of_two() -> None:
+    counts = {"ready": 3, "started": 3, "processed": 3, "completed": 2}
+    loops = {"fit_loop": {"epoch_loop.batch_progress": {"current": counts}}}
+    recount_batches({"loops": loops, "datamodule_hyper_parameters": {"meta_batch_size": 4}}, 2)
+    assert counts == {"ready": 6, "started": 6, "processed": 6, "completed": 4}

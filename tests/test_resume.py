@@ -30,6 +30,9 @@ TIMES = (
     "train/seconds",
     "train/cpu_seconds",
     "train/episodes_per_second",
+    "speed/episodes_per_second",
+    "speed/data_seconds",
+    "speed/communication_seconds",
 )
 VARIANTS = {
     "fresh": (),

@@ -31,6 +31,9 @@ OPTIONS = (
     "resume=auto",
 )
 TIMES = {f"{stage}/{name}" for stage in ("train", "test") for name in ("seconds", "cpu_seconds")}
+TIMES |= {
+    f"speed/{key}" for key in ("episodes_per_second", "data_seconds", "communication_seconds")
+}
 TIMES |= {"train/episodes_per_second", "test/seconds_per_episode", "seconds"}
 """Figures that differ from run to run."""
 

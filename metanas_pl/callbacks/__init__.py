@@ -5,13 +5,17 @@ from metanas_pl.callbacks.checkpoint import RunCheckpoint
 from metanas_pl.callbacks.interrupt import GracefulInterrupt
 from metanas_pl.callbacks.last_validation import LastValidation
 from metanas_pl.callbacks.progress import EpisodeProgressBar
+from metanas_pl.callbacks.pruning import MedianPruning
 from metanas_pl.callbacks.skipped import SkippedEpisodes
+from metanas_pl.callbacks.utilisation import Utilisation
 
 __all__ = [
     "ArchitectureHistory",
     "EpisodeProgressBar",
     "GracefulInterrupt",
     "LastValidation",
+    "MedianPruning",
     "RunCheckpoint",
     "SkippedEpisodes",
+    "Utilisation",
 ]

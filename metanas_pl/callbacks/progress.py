@@ -11,11 +11,39 @@ from pytorch_lightning.callbacks import RichProgressBar
 
 
 class EpisodeProgressBar(RichProgressBar):
-    """Rich progress bar over the outer steps of the whole run, with the fields of few-shot search."""
+    """Rich progress bar over the outer steps of the whole run, with the fields of few-shot search.
 
-    def __init__(self) -> None:
+    Without a terminal, as in the log of a cluster, a line every ``heartbeat_s`` seconds stands for it.
+    """
+
+    def __init__(self, heartbeat_s: float = 60) -> None:
         super().__init__(refresh_rate=5)
-        self._begin, self._first_step = 0.0, 0
+        self.heartbeat_s = heartbeat_s
+        self._begin, self._first_step, self._last_beat = 0.0, 0, time.perf_counter()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *args: Any) -> None:
+        """Show the outer step."""
+        super().on_train_batch_end(trainer, pl_module, *args)
+        if self._beats():
+            fields = self.get_metrics(trainer, pl_module).items()
+            print("  ".join(f"{name} {value}" for name, value in fields), flush=True)
+
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, i: int, *args: Any
+    ) -> None:
+        """Show the batch of test episodes."""
+        super().on_test_batch_end(trainer, pl_module, outputs, batch, i, *args)
+        if self._beats():
+            print(f"test, batch {i + 1}/{self.total_test_batches_current_dataloader}", flush=True)
+
+    def _beats(self) -> bool:
+        """Whether a line is due: nobody sees the bar, and the last one is old."""
+        console, now = self._console, time.perf_counter()
+        seen = console is not None and (console.is_terminal or console.is_jupyter)
+        due = self.is_enabled and not seen and now - self._last_beat >= self.heartbeat_s
+        if due:
+            self._last_beat = now
+        return due
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""

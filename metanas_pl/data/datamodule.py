@@ -43,7 +43,8 @@ class EpisodeDataModule(pl.LightningDataModule):
         n_train_ways: classes an episode in meta-training; None takes ``n_ways``.
         n_train_shots: support images a class in meta-training; None takes ``n_shots``.
         n_train_queries: query images a class in meta-training; None takes ``n_queries``.
-        meta_batch_size: tasks a training step, over all ranks.
+        meta_batch_size: tasks a training batch, over all ranks; an outer step takes one, or as many as the
+            Trainer accumulates.
         n_train_episodes: tasks an epoch, a multiple of ``meta_batch_size``.
         n_val_episodes: validation tasks.
         n_test_episodes: test tasks.
@@ -140,7 +141,7 @@ class EpisodeDataModule(pl.LightningDataModule):
             "val": partial(unseen, n_episodes=n_val_episodes),
             "test": partial(unseen, n_episodes=n_test_episodes),
         }
-        self.meta_batch_size = meta_batch_size
+        self.meta_batch_size, self.n_train_episodes = meta_batch_size, n_train_episodes
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
         self.trained_on: list[Identity] = []
@@ -150,8 +151,9 @@ class EpisodeDataModule(pl.LightningDataModule):
 
     @property
     def n_tasks_per_step(self) -> int:
-        """Tasks of one outer step, over all ranks."""
-        return self.meta_batch_size
+        """Tasks of one outer step, over all ranks and accumulated batches."""
+        batches = self.trainer.accumulate_grad_batches if self.trainer else 1
+        return self.meta_batch_size * batches
 
     def prepare_data(self) -> None:
         """Build the stores, once; Lightning calls this on one process of a node."""
@@ -216,6 +218,11 @@ class EpisodeDataModule(pl.LightningDataModule):
                 f"data.meta_batch_size={self.meta_batch_size} cannot be shared evenly by "
                 f"{world_size} processes (trainer.devices): choose a multiple of {world_size}"
             )
+        if self.n_train_episodes % self.n_tasks_per_step:
+            raise ValueError(
+                f"data.n_train_episodes={self.n_train_episodes} must be a multiple of "
+                f"data.meta_batch_size times trainer.accumulate_grad_batches={self.n_tasks_per_step}"
+            )
         return self._loader("train", self.meta_batch_size // world_size)
 
     def val_dataloader(self) -> EpisodeLoader:
@@ -259,6 +266,11 @@ class EpisodeDataModule(pl.LightningDataModule):
 
     def _loader(self, split: str, batch_size: int) -> EpisodeLoader:
         rank, world_size = self._rank_and_world_size()
+        if len(self.dataset(split)) < world_size:  # Lightning would wait for the idle ones for ever
+            raise ValueError(
+                f"data.n_{split}_episodes={len(self.dataset(split))} leaves some of {world_size} "
+                f"processes without an episode: take at least {world_size}"
+            )
         return EpisodeLoader(self.dataset(split), batch_size, rank, world_size, self.num_workers)
 
     def _rank_and_world_size(self) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from math import ceil
 from typing import Any
 
@@ -29,6 +30,7 @@ class EpisodeLoader:
 
     Attributes:
         batch_sampler: its ``sampler`` holds the epoch; Lightning looks for ``set_epoch`` there.
+        waited: seconds that this process has waited for episodes, or drawn them itself.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class EpisodeLoader:
         self.batch_size = batch_size
         self._sampler = EpisodeSampler(len(dataset), rank, world_size)
         self._position = (0, 0)
+        self.waited = 0.0
         # A generator of its own: otherwise every epoch takes a number from the global one.
         self._loader: DataLoader[EpisodeBatch] = DataLoader(
             dataset,
@@ -63,9 +66,19 @@ class EpisodeLoader:
     def __iter__(self) -> Iterator[EpisodeBatch]:
         epoch, done = self._sampler.epoch, self._sampler.start
         self._position = (epoch, done)
-        for batch in self._loader:
+        for batch in self._timed(self._loader):
             done += self.batch_size * self._sampler.world_size
             self._position = (epoch, done)
+            yield batch
+
+    def _timed(self, batches: Iterable[EpisodeBatch]) -> Iterator[EpisodeBatch]:
+        iterator = iter(batches)
+        while True:
+            begin = time.perf_counter()
+            batch = next(iterator, None)
+            self.waited += time.perf_counter() - begin
+            if batch is None:
+                return
             yield batch
 
     @property

@@ -16,7 +16,9 @@ from metanas_pl.data import EpisodeDataModule
 SOURCE = "tests.data.test_sources.own_source"
 
 
-def make(tmp_path: Path, world: tuple[int, int] | None = None, **changes: Any) -> EpisodeDataModule:
+def make(
+    tmp_path: Path, world: tuple[int, int] | None = None, accumulate: int = 1, **changes: Any
+) -> EpisodeDataModule:
     settings: dict[str, Any] = {
         "n_ways": 3,
         "n_queries": 2,
@@ -29,7 +31,9 @@ def make(tmp_path: Path, world: tuple[int, int] | None = None, **changes: Any) -
     }
     module = EpisodeDataModule(SOURCE, cache_dir=str(tmp_path), **settings)
     if world:
-        module.trainer = SimpleNamespace(global_rank=world[0], world_size=world[1])
+        module.trainer = SimpleNamespace(
+            global_rank=world[0], world_size=world[1], accumulate_grad_batches=accumulate
+        )
     module.prepare_data()
     module.setup("fit")
     return module
@@ -65,6 +69,18 @@ def test_the_meta_batch_is_shared_by_the_ranks(tmp_path: Path) -> None:
     assert [batch.index.tolist() for batch in batches] == [[0, 2], [1, 3]]
     with pytest.raises(ValueError, match=r"data\.meta_batch_size=4.*trainer\.devices.*of 3"):
         make(tmp_path, (0, 3)).train_dataloader()
+
+
+def test_an_epoch_is_whole_outer_steps_of_accumulated_batches(tmp_path: Path) -> None:
+    assert make(tmp_path, (0, 1), accumulate=2).n_tasks_per_step == 8
+    with pytest.raises(ValueError, match=r"data\.n_train_episodes=8.*accumulate_grad_batches=12"):
+        make(tmp_path, (0, 1), accumulate=3).train_dataloader()
+
+
+def test_every_process_has_an_episode(tmp_path: Path) -> None:
+    assert [len(make(tmp_path, (r, 5)).val_dataloader()) for r in range(5)] == [1] * 5
+    with pytest.raises(ValueError, match=r"data\.n_val_episodes=5 .* 6 processes"):
+        make(tmp_path, (0, 6)).val_dataloader()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,110 @@
+"""Sweeps, profilers and determinism, as the command line starts them."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from metanas_pl import cli
+from metanas_pl.compatibility import check_strategy
+from metanas_pl.train import run
+from tests.runs import (
+    assert_same_training,
+    compose,
+    execute,
+    make_images,
+    tiny,
+)
+
+LAUNCH = Path(cli.CONFIG_DIR) / "launch"
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    return make_images(tmp_path / "images")
+
+
+def multirun(folder: Path, *options: str) -> list[Path]:
+    """Folders of the results of a sweep."""
+    done = execute("train", options, folder)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return list(folder.glob("sweeps/**/results.json"))
+
+
+@pytest.mark.slow
+def test_submitit_runs_a_sweep_on_this_machine(images: Path, tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    options = ["-m", *tiny(images), "hydra/launcher=submitit_local", "hydra.sweep.dir=sweeps"]
+    assert len(multirun(tmp_path, *options, "seed=0,1")) == 2
+
+
+def test_submitit_on_slurm_is_composed() -> None:
+    pytest.importorskip("submitit")
+    compose(["hydra/launcher=submitit_slurm"])
+
+
+@pytest.mark.slow
+def test_optuna_goes_on_with_its_study(images: Path, tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    options = [*tiny(images), "hparams_search=optuna", "hydra.sweeper.study_name=rates"]
+    assert len(multirun(tmp_path, *options, "hydra.sweeper.n_trials=2")) == 2
+    assert len(multirun(tmp_path, *options, "hydra.sweeper.n_trials=1")) == 3
+    with sqlite3.connect(tmp_path / "rates.db") as study:
+        trials = study.execute(
+            "select state, value from trials natural join trial_values"
+        ).fetchall()
+    assert [state for state, _ in trials] == ["COMPLETE"] * 3
+    assert all(0 <= accuracy <= 1 for _, accuracy in trials)
+
+
+@pytest.mark.parametrize("end", [0, -1])
+def test_the_sweep_of_wandb_passes_what_there_is(end: int) -> None:
+    sweep = yaml.safe_load((LAUNCH / "wandb_sweep.yml").read_text(encoding="utf-8"))
+    chosen = []
+    for name, about in sweep["parameters"].items():
+        values = about.get("values") or [
+            about.get(k) for k in ("value", "min", "max") if k in about
+        ]
+        chosen.append(f"{name}={values[end]}")
+    words = sweep["command"]
+    assert words[:2] == ["${env}", sweep["program"]] and words[-1] == "${args_no_hyphens}"
+    config = cli.to_config(compose([*words[2:-1], *chosen, "run_dir=here"]))
+    assert config.logger["_target_"].endswith("WandbLogger")
+    assert sweep["metric"]["name"] == config.callbacks["best"]["monitor"]
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch Profiler default schedule")
+@pytest.mark.parametrize("name", ["simple", "advanced", "pytorch"])
+def test_profilers_write_into_the_run_folder(
+    name: str, images: Path, tmp_path: Path, capsys: Any
+) -> None:
+    run(compose([*tiny(images, tmp_path / "run"), f"trainer.profiler={name}"]))
+    assert f"{tmp_path / 'run'}/*-profile*.txt" in capsys.readouterr().out
+    reports = sorted(path.name for path in (tmp_path / "run").glob("*-profile*.txt"))
+    assert reports == ["fit-profile.txt", "test-profile.txt"]
+    said = "Self CPU time total" if name == "pytorch" else "optimizer_step"
+    assert said in (tmp_path / "run" / "fit-profile.txt").read_text()
+
+
+def test_deterministic_runs_are_equal_bit_for_bit(images: Path, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("a", "b")]
+    try:
+        for folder in folders:
+            run(compose([*tiny(images, folder), "trainer.deterministic=true"]))
+            assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert_same_training(*(folder / "checkpoints" / "last.ckpt" for folder in folders))
+
+
+@pytest.mark.parametrize(
+    "name", ["fsdp", "deepspeed_stage_3", "FSDPStrategy", "ModelParallelStrategy"]
+)
+def test_strategies_that_share_out_parameters_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} shares out the parameters"):
+        check_strategy(name)
