@@ -23,15 +23,15 @@ from pytorch_lightning.profilers import (
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from metanas_pl.allocator import keep_freed_memory
-from metanas_pl.checkpoint_io import WholeCheckpointIO
 from metanas_pl.cli import is_first_process
 from metanas_pl.conf import Config, NASConfig, check_choice, from_plain
 from metanas_pl.data import EpisodeDataModule
 from metanas_pl.module import MetaNASModule
 from metanas_pl.ranges import bounds
-from metanas_pl.resume import is_of_run
-from metanas_pl.run_log import LogPosition, RunLog
 from metanas_pl.search_space import build_space, check_builder, is_ours
+from metanas_pl.survival.checkpoint_io import WholeCheckpointIO
+from metanas_pl.survival.resume import is_of_run
+from metanas_pl.survival.run_log import LogPosition, RunLog
 
 PROFILERS = {
     "simple": SimpleProfiler,

@@ -26,7 +26,8 @@ from yaml import YAMLError
 
 from metanas_pl import conf
 from metanas_pl.compatibility import check_strategy
-from metanas_pl.failures import RunFailed
+from metanas_pl.survival.failures import RunFailed
+from metanas_pl.survival.resume import LAST
 
 CONFIG_DIR = str(
     next(
@@ -38,7 +39,6 @@ CONFIG_DIR = str(
 HELP = {"--help", "-h"}
 SEARCH_PATH = "hydra.searchpath="
 UNAVAILABLE = r"provider=.*, path=(.*) is not available\."  # Hydra's warning of a missing folder
-LAST = "last"  # ckpt_path: the newest of the run folder
 AFTER_SIGNAL = (
     128  # exit code of a run that a signal ended is this plus its number, as shells count it
 )
@@ -77,7 +77,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     Raises:
         ValueError: there is no such file, or it is something else, damaged, or too new.
     """
-    from metanas_pl import checkpoint
+    from metanas_pl.survival import checkpoint
 
     return checkpoint.read(path)
 

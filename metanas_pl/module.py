@@ -12,7 +12,6 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from metanas_pl.checkpoint import FORMAT_VERSION
 from metanas_pl.compatibility import check_strategy
 from metanas_pl.conf import (
     EvaluationConfig,
@@ -29,9 +28,10 @@ from metanas_pl.metrics import EpisodeMean
 from metanas_pl.outer import InjectGradient, learning_rate_factor, mean_over_ranks, recount_batches
 from metanas_pl.rows import ACCURACIES, gathered, rows_of
 from metanas_pl.search_space import build_space, complete
-from metanas_pl.skipped_tasks import SkippedTasks
 from metanas_pl.spaces.architecture import Architecture
 from metanas_pl.spaces.costs import KINDS, measure
+from metanas_pl.survival.checkpoint import FORMAT_VERSION
+from metanas_pl.survival.skipped_tasks import SkippedTasks
 
 
 class MetaNASModule(pl.LightningModule):

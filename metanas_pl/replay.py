@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from metanas_pl import cli, conf
 from metanas_pl.evaluate import as_trained, load
-from metanas_pl.resume import steps_of
+from metanas_pl.survival.resume import steps_of
 
 if TYPE_CHECKING:
     from metanas_pl.learning import Episodes

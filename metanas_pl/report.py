@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from metanas_pl.disk import write_whole
 from metanas_pl.metrics import mean_interval95, paired_gain95
+from metanas_pl.survival.disk import write_whole
 
 PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 COSTS = {"parameters": "parameters", "flops": "FLOPs an image"}

@@ -10,8 +10,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from metanas_pl import cli, conf
-from metanas_pl.ranks import naming_lost_ranks
-from metanas_pl.resume import choose_checkpoint, steps_of
+from metanas_pl.survival.ranks import naming_lost_ranks
+from metanas_pl.survival.resume import choose_checkpoint, steps_of
 
 
 def run(cfg: DictConfig | conf.Config) -> dict[str, Any]:
@@ -25,8 +25,8 @@ def run(cfg: DictConfig | conf.Config) -> dict[str, Any]:
     import pytorch_lightning as pl
 
     from metanas_pl.assembly import make_datamodule, make_module, make_trainer
-    from metanas_pl.checkpoint import going_on_from
     from metanas_pl.describe import describe
+    from metanas_pl.survival.checkpoint import going_on_from
 
     config = cfg if isinstance(cfg, conf.Config) else cli.to_config(cfg)
     config.ckpt_path, config.resume = choose_checkpoint(config), None

@@ -19,15 +19,16 @@ ALLOWED = {
         "metanas_pl.functional.relaxation",
         "metanas_pl.functional.adaptation",
         "metanas_pl.primitive_names",
-        "metanas_pl.tensor_file",
+        "metanas_pl.survival.tensor_file",
     ),
     "data": ("metanas_pl.ranges",),
+    "survival": ("metanas_pl.conf", "metanas_pl.search_space"),
     "plotting": ("metanas_pl.spaces.genotype",),
     "callbacks": (
         "metanas_pl.functional",
         "metanas_pl.plotting",
-        "metanas_pl.disk",
-        "metanas_pl.failures",
+        "metanas_pl.survival.disk",
+        "metanas_pl.survival.failures",
     ),
 }
 

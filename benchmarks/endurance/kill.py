@@ -17,7 +17,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from metanas_pl import disk, train
+from metanas_pl import train
+from metanas_pl.survival import disk
 from tests import runs
 
 OPTIONS = (

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from metanas_pl.disk import RowsFile
-from metanas_pl.failures import RunFailed
+from metanas_pl.survival.disk import RowsFile
+from metanas_pl.survival.failures import RunFailed
 
 STEPS = 10
 """Outer steps over which the share of skipped tasks is taken."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from metanas_pl import cli, conf
+from metanas_pl.conf import Config
+
+LAST = "last"  # ckpt_path: the newest of the run folder
 
 
-def choose_checkpoint(config: conf.Config) -> str | None:
+def choose_checkpoint(config: Config) -> str | None:
     """Path of the checkpoint to go on with: ``ckpt_path``, or the newest of the run folder.
 
     ``resume=auto`` begins anew where the run folder has none; ``ckpt_path=last`` refuses to.
@@ -16,37 +18,39 @@ def choose_checkpoint(config: conf.Config) -> str | None:
     Raises:
         ValueError: there is no such checkpoint.
     """
-    if config.resume is None and config.ckpt_path != cli.LAST:
+    if config.resume is None and config.ckpt_path != LAST:
         return config.ckpt_path
     found = newest(checkpoint_folder(config))
-    if found is None and config.ckpt_path == cli.LAST:
+    if found is None and config.ckpt_path == LAST:
         raise ValueError(f"ckpt_path=last: there is no checkpoint in {checkpoint_folder(config)}")
     return None if found is None else str(found)
 
 
-def checkpoint_folder(config: conf.Config) -> Path:
+def checkpoint_folder(config: Config) -> Path:
     """Where a run keeps its checkpoints."""
     return Path(config.run_dir).resolve() / "checkpoints"
 
 
 def newest(folder: Path) -> Path | None:
     """The checkpoint of the most outer steps, the last written of several; what does not load is none."""
+    from metanas_pl.survival import checkpoint  # loads torch
+
     found = []
     for path in folder.glob("*.ckpt"):
         try:
-            step = steps_of(cli.read_checkpoint(str(path)))
+            step = steps_of(checkpoint.read(str(path)))
         except ValueError:
             continue
         found.append((step, path.stat().st_mtime_ns, path))
     return max(found)[-1] if found else None
 
 
-def steps_of(checkpoint: dict[str, Any]) -> int:
+def steps_of(content: dict[str, Any]) -> int:
     """Outer steps behind a checkpoint."""
-    return int(checkpoint["global_step"])
+    return int(content["global_step"])
 
 
-def is_of_run(config: conf.Config) -> bool:
+def is_of_run(config: Config) -> bool:
     """Whether ``ckpt_path`` is a checkpoint of the run folder itself."""
     here = Path(config.run_dir).resolve()
     return config.ckpt_path is not None and here in Path(config.ckpt_path).resolve().parents

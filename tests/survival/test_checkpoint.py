@@ -12,11 +12,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from metanas_pl import checkpoint, cli, conf, train
+from metanas_pl import cli, conf, train
 from metanas_pl.assembly import check_sizes, trained_module
-from metanas_pl.checkpoint import FORMAT_VERSION
 from metanas_pl.evaluate import as_trained
 from metanas_pl.search_space import build_space, check_builder, complete
+from metanas_pl.survival import checkpoint
+from metanas_pl.survival.checkpoint import FORMAT_VERSION
 from tests import runs
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from metanas_pl.conf import DataConfig, EvaluationConfig, MetaConfig, NASConfig, from_plain, plain
 from metanas_pl.search_space import complete
-from metanas_pl.tensor_file import TensorFileError, load_tensors
+from metanas_pl.survival.tensor_file import TensorFileError, load_tensors
 
 FORMAT_VERSION = 1
 """Grows when an older release could not read what is written. Checkpoints without one are of version 0,

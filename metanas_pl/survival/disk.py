@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from metanas_pl.failures import RunFailed
+from metanas_pl.survival.failures import RunFailed
 
 FULL = {
     errno.ENOSPC: "its disk is full",

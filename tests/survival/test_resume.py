@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from metanas_pl import cli, train
-from metanas_pl.resume import choose_checkpoint
+from metanas_pl.survival.resume import choose_checkpoint
 from tests import runs
 
 N_STEPS = 7  # with 3 outer steps an epoch: two whole epochs and a step

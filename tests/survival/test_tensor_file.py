@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from metanas_pl.tensor_file import TensorFileError, load_tensors
+from metanas_pl.survival.tensor_file import TensorFileError, load_tensors
 from tests.runs import assert_equal
 
 CONTENT = {

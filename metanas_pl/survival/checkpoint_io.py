@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from metanas_pl.disk import write_whole
+from metanas_pl.survival.disk import write_whole
 
 
 class WholeCheckpointIO(TorchCheckpointIO):

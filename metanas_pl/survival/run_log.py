@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.trainer.states import TrainerFn
 
-from metanas_pl.disk import RowsFile
+from metanas_pl.survival.disk import RowsFile
 
 
 class RunLog(CSVLogger):
