@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.exchange`` prints a table for a small and a large job. A ring of n ranks moves
 ``2 (n - 1) / n`` times the gradient over its slowest link, in ``2 (n - 1)`` messages (Patarasuk and Yuan,
-2009, JPDC 69); the sums of three more tensors of a few numbers take as many messages each. The gradient of a
+2009, JPDC 69); three more tensors of a few numbers take as many messages each. The gradient of a
 step is there at once, at its end, so nothing of the exchange is hidden behind computing: with steps of t
 seconds and an exchange of c seconds, n ranks do the work of ``n t / (t + c)``.
 """
@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from metanas_pl import cli
 from metanas_pl.assembly import make_module
 
-SMALL_SUMS = 3  # finite tasks; loss and accuracy; what Lightning logs
+SMALL_SUMS = 3  # finite tasks; loss and accuracy; what meta-pruning left
 JOBS = {"main job": "glyphs_5way_1shot", "paper, miniImageNet": "paper_miniimagenet_5way_1shot"}
 
 
