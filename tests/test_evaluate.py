@@ -54,7 +54,10 @@ def evaluated(
 
 def figures(results: dict[str, Any]) -> dict[str, Any]:
     """What does not differ from run to run."""
-    return {k: v for k, v in results.items() if "seconds" not in k and not k.startswith("train/")}
+    of_training = ("train/", "val/")
+    return {
+        k: v for k, v in results.items() if "seconds" not in k and not k.startswith(of_training)
+    }
 
 
 def refused(capsys: pytest.CaptureFixture[str], action: Callable[[], Any]) -> str:
