@@ -225,6 +225,25 @@ def test_no_store_without_the_data(
     assert left == []
 
 
+def test_no_download_where_a_whole_store_is_there_from_a_root(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("metanas_pl.data.sources.miniimagenet")
+    monkeypatch.setattr(module, "URL", server.url)
+    server.files = made.miniimagenet_pickles()
+    root = made.write_folder(tmp_path / "root", made.miniimagenet_pickles())
+    ours = prepared("miniimagenet", tmp_path, root, 84)
+    assert prepared("miniimagenet", tmp_path, None, 84).path != ours.path
+    assert server.asked, "100 classes were published, these are 9"
+    server.asked.clear()
+    monkeypatch.setattr(
+        module, "INFO", SourceInfo("", "", n_classes={s: len(c) for s, c in made.CLASSES.items()})
+    )
+    ours = prepared("miniimagenet", tmp_path, root, 28)
+    assert prepared("miniimagenet", tmp_path, None, 28).path == ours.path
+    assert not server.asked
+
+
 # ---- mistakes and damage
 
 

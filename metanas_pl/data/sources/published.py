@@ -13,7 +13,7 @@ from metanas_pl.data.fetch.download import download
 from metanas_pl.data.fetch.errors import FetchError
 from metanas_pl.data.sources import DataRequest, SourceInfo
 from metanas_pl.data.sources.images import ClassFiles
-from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
+from metanas_pl.data.store import SPLITS, ClassImages, ClassStore, StoreMeta, build_store
 
 
 def build_published(
@@ -27,6 +27,8 @@ def build_published(
 ) -> ClassStore:
     """Build or open the store of ``classes``, named after all that decides its content.
 
+    Nothing is downloaded for a data set of which the cache has a whole store from another origin.
+
     Args:
         name: of the data set.
         info: of its source.
@@ -38,10 +40,29 @@ def build_published(
     """
     origin = str(request.root.absolute()) if request.root else url
     origin_key = hashlib.sha256(origin.encode()).hexdigest()[:8]
-    size, channels = request.image_size, request.channels
-    key = "-".join([name, *request.options.values(), origin_key, f"{size}x{size}x{channels}"])
+    path = request.cache_dir / store_name(name, request, origin_key)
+    if request.root is None and not path.exists():
+        for other in sorted(request.cache_dir.glob(store_name(name, request, "?" * 8))):
+            if (store := _whole(other, info)) is not None:
+                return store
     meta = StoreMeta(name, origin, info.licence, ink_is_one, {**request.options, **notes})
-    return build_store(request.cache_dir / key, _as_published(classes, name, origin), meta)
+    return build_store(path, _as_published(classes, name, origin), meta)
+
+
+def store_name(name: str, request: DataRequest, origin_key: str) -> str:
+    """Name of the folder of a store; ``origin_key`` has eight characters."""
+    size, channels = request.image_size, request.channels
+    return "-".join([name, *request.options.values(), origin_key, f"{size}x{size}x{channels}"])
+
+
+def _whole(path: Path, info: SourceInfo) -> ClassStore | None:
+    """The store in ``path`` if it has as many classes as were published."""
+    try:
+        store = ClassStore.open(path)
+    except (FileNotFoundError, ValueError):
+        return None
+    n_classes = sum(store.n_classes(split) for split in SPLITS)
+    return store if n_classes == sum(info.n_classes.values()) else None
 
 
 def _as_published(classes: Iterable[ClassImages], name: str, origin: str) -> Iterator[ClassImages]:
