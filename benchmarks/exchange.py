@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.exchange`` prints a table for a small and a large job. A ring of n ranks moves
 ``2 (n - 1) / n`` times the gradient over its slowest link, in ``2 (n - 1)`` messages (Patarasuk and Yuan,
-2009, JPDC 69); three more tensors of a few numbers take as many messages each. The gradient of a
+2009, JPDC 69); four more tensors of a few numbers take as many messages each. The gradient of a
 step is there at once, at its end, so nothing of the exchange is hidden behind computing: with steps of t
 seconds and an exchange of c seconds, n ranks do the work of ``n t / (t + c)``.
 """
@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from metanas_pl import cli
 from metanas_pl.assembly import make_module
 
-SMALL_SUMS = 3  # finite tasks; loss and accuracy; what meta-pruning left
+SMALL_EXCHANGES = 4  # tasks and scores; signals; Lightning's of signals; what meta-pruning left
 JOBS = {"main job": "glyphs_5way_1shot", "paper, miniImageNet": "paper_miniimagenet_5way_1shot"}
 
 
@@ -49,7 +49,7 @@ def exchange_seconds(n_parameters: int, n_ranks: int, link: Link) -> float:
     '0.001'
     """
     volume = 2 * (n_ranks - 1) / n_ranks * 4 * n_parameters
-    messages = 2 * (n_ranks - 1) * (1 + SMALL_SUMS)
+    messages = 2 * (n_ranks - 1) * (1 + SMALL_EXCHANGES)
     return volume / link.bandwidth + messages * link.latency
 
 

@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from pytorch_lightning.loggers import WandbLogger
-from pytorch_lightning.plugins.environments import SLURMEnvironment
+from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from pytorch_lightning.profilers import (
     AdvancedProfiler,
     Profiler,
@@ -30,7 +30,7 @@ from metanas_pl.module import MetaNASModule
 from metanas_pl.ranges import bounds
 from metanas_pl.search_space import build_space, check_builder, is_ours
 from metanas_pl.survival.checkpoint_io import WholeCheckpointIO
-from metanas_pl.survival.resume import is_of_run
+from metanas_pl.survival.resume import is_inside
 from metanas_pl.survival.run_log import LogPosition, RunLog
 
 PROFILERS = {
@@ -136,10 +136,10 @@ def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
     if config.logger:
         loggers.append(instantiate(config.logger, _convert_="all"))
     callbacks = [instantiate(c, _convert_="all") for c in (config.callbacks or {}).values() if c]
-    callbacks.append(LogPosition(log, resumes=is_of_run(config)))
+    callbacks.append(LogPosition(log, resumes=is_inside(config.ckpt_path, config.run_dir)))
     settings = {**config.trainer, "profiler": make_profiler(config, run_dir)}
     plugins: list[Any] = [WholeCheckpointIO()]
-    if SLURMEnvironment.detect():
+    if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
         # Its signal is for GracefulInterrupt: Lightning would save in the middle of a step.
         plugins.append(SLURMEnvironment(auto_requeue=False))
     try:

@@ -39,9 +39,6 @@ CONFIG_DIR = str(
 HELP = {"--help", "-h"}
 SEARCH_PATH = "hydra.searchpath="
 UNAVAILABLE = r"provider=.*, path=(.*) is not available\."  # Hydra's warning of a missing folder
-AFTER_SIGNAL = (
-    128  # exit code of a run that a signal ended is this plus its number, as shells count it
-)
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 OBJECTIVE = "val/best_accuracy"  # the result that a sweep maximises
 

@@ -65,8 +65,11 @@ def check_pair(nas: NASConfig, meta: MetaConfig) -> None:
             raise ValueError(f"nas={nas.name} with meta={meta.name}: {rule.reason}")
 
 
+STRATEGIES = ("auto", "ddp", "ddpstrategy", "single_device", "singledevicestrategy")
+
+
 def check_strategy(name: str) -> None:
-    """Refuse a strategy that leaves each process a part of theta.
+    """Refuse a strategy that leaves each process a part of theta, or the results in another process.
 
     Args:
         name: ``trainer.strategy``, or the name of its class.
@@ -74,11 +77,11 @@ def check_strategy(name: str) -> None:
     Raises:
         ValueError: names the strategy and the reason.
 
-    >>> for name in ("auto", "ddp", "ddp_spawn", "SingleDeviceStrategy"):
+    >>> for name in ("auto", "ddp", "SingleDeviceStrategy"):
     ...     check_strategy(name)
     """
-    if not name.lower().startswith(("auto", "single", "ddp")):
+    if name.lower() not in STRATEGIES:
         raise ValueError(
-            f"trainer.strategy={name} shares out the parameters, and each process adapts all of them "
-            "to its own tasks: set trainer.strategy=ddp"
+            f"trainer.strategy={name}: each process adapts all parameters to its own tasks, and uses all: "
+            "set trainer.strategy=ddp"
         )

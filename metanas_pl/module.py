@@ -25,13 +25,13 @@ from metanas_pl.functional.optimizers import AdamState
 from metanas_pl.functional.relaxation import Mask, Mixing, entropy, is_member, is_operation, softmax
 from metanas_pl.learning import Clock, EpisodeLearner, Evaluation
 from metanas_pl.metrics import EpisodeMean
-from metanas_pl.outer import InjectGradient, learning_rate_factor, mean_over_ranks, recount_batches
+from metanas_pl.outer import InjectGradient, learning_rate_factor, recount_batches
 from metanas_pl.rows import ACCURACIES, gathered, rows_of
 from metanas_pl.search_space import build_space, complete
 from metanas_pl.spaces.architecture import Architecture
 from metanas_pl.spaces.costs import KINDS, measure
 from metanas_pl.survival.checkpoint import FORMAT_VERSION
-from metanas_pl.survival.skipped_tasks import SkippedTasks
+from metanas_pl.survival.tally import TaskTally
 
 
 class MetaNASModule(pl.LightningModule):
@@ -93,7 +93,7 @@ class MetaNASModule(pl.LightningModule):
         self.hyper_names, self.hyper = list(hyper), nn.ParameterList(hyper.values())
         self.carried_states: Any = None
         self.total_steps = 1.0
-        self.skipped = SkippedTasks()
+        self.tally = TaskTally()
         self.metrics = nn.ModuleDict(
             {
                 f"{stage}_{name}": EpisodeMean()
@@ -152,13 +152,7 @@ class MetaNASModule(pl.LightningModule):
             clock=self.clock,
             states=self.carried_states,
         )
-        n_tasks = len(batch.index)
-        scores = torch.stack([result.loss, result.accuracy])
-        scores = mean_over_ranks(scores, result.finite.sum(), self.trainer.strategy)
-        shown = {"train/loss": scores[0], "train/accuracy": scores[1]}
-        shown["alpha/entropy"] = entropy(self.probabilities(self.nas.t_max))
-        self.log_dict(shown, batch_size=n_tasks)
-        self.skipped.add(batch.index, result.finite)
+        self.tally.add(batch.index, result.finite, torch.stack([result.loss, result.accuracy]))
         params = [*self.space.parameters(), *self.alphas.values(), *self.hyper]
         pairs = zip(theta, result.gradient, strict=True)
         grads = [gradient[name] for values, gradient in pairs for name in values]
@@ -170,13 +164,16 @@ class MetaNASModule(pl.LightningModule):
 
         The tasks of all ranks and accumulated batches count alike.
         """
-        n_tasks, n_finite = self.skipped.close_step(self.trainer.strategy)
+        step = self.tally.close_step(self.trainer.strategy)
         grads = [p.grad for p in self.parameters() if p.grad is not None]
-        if n_finite == 0:
+        if step.n_finite == 0:
             optimizer.zero_grad(set_to_none=True)  # a gradient of 0 would go on with the momentum
-        elif n_finite < n_tasks:
-            torch._foreach_mul_(grads, n_tasks / n_finite)
-        self.log("train/skipped_tasks", float(self.skipped.total))
+        elif step.n_finite < step.n_tasks:
+            torch._foreach_mul_(grads, step.n_tasks / step.n_finite)
+        shown = dict(zip(("train/loss", "train/accuracy"), step.scores, strict=True))
+        shown["train/skipped_tasks"] = torch.tensor(float(self.tally.n_skipped))
+        shown["alpha/entropy"] = entropy(self.probabilities(self.nas.t_max))
+        self.log_dict(shown)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Meta-pruning at its interval, as part of the step: checkpoints come after it."""
@@ -232,6 +229,16 @@ class MetaNASModule(pl.LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
+    def on_train_start(self) -> None:
+        """Refuse ranks that go on after different outer steps."""
+        step = torch.tensor([self.global_step, -self.global_step], device=self.device)
+        last, first = self.trainer.strategy.reduce(step, reduce_op="max").tolist()
+        if last != -first:
+            raise ValueError(
+                f"ranks go on after outer steps {-first} to {last}: "
+                "put hydra.run.dir on a disk that all of them see"
+            )
+
     def on_fit_start(self) -> None:
         """Refuse what cannot be exact."""
         check_strategy(type(self.trainer.strategy).__name__)
@@ -286,7 +293,7 @@ class MetaNASModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The version of the format, carried inner states and the count of skipped tasks belong to it."""
         checkpoint["format_version"] = FORMAT_VERSION
-        checkpoint["skipped_tasks"] = self.skipped.total
+        checkpoint["skipped_tasks"] = self.tally.n_skipped
         checkpoint["total_steps"] = self.total_steps
         if self.carried_states is not None:
             weights, alphas = self.carried_states
@@ -294,7 +301,7 @@ class MetaNASModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore them; go on with batches of another size, where they changed."""
-        self.skipped.total = checkpoint.get("skipped_tasks", 0)
+        self.tally.n_skipped = checkpoint.get("skipped_tasks", 0)
         self.total_steps = checkpoint.get("total_steps", self.total_steps)
         if "carried_states" in checkpoint:
             parts = checkpoint["carried_states"]

@@ -1,4 +1,4 @@
-"""The outer loop's small pieces: injected gradients, rates, means over ranks, counts of batches."""
+"""The outer loop's small pieces: injected gradients, rates, counts of batches."""
 
 from __future__ import annotations
 
@@ -29,19 +29,6 @@ class InjectGradient(torch.autograd.Function):
         share, *grads = ctx.saved_tensors
         scale = share * grad_outputs[0]
         return (None, None, None, *(scale * g for g in grads), *(None for _ in grads))
-
-
-def mean_over_ranks(values: Tensor, n: Tensor, strategy: Any) -> Tensor:
-    """The mean over all ranks of means over ``n`` tasks on this one; NaN without any.
-
-    Args:
-        values: means of this rank, of any shape; not looked at where n is 0.
-        n: a scalar count.
-        strategy: Lightning's.
-    """
-    total = torch.where(n > 0, values * n, 0).flatten()
-    *_, n_all = sums = strategy.reduce(torch.cat([total, n.to(total).view(1)]), reduce_op="sum")
-    return (sums[:-1] / n_all).view_as(values)
 
 
 def learning_rate_factor(outer: OuterConfig, step: int, total: float) -> float:

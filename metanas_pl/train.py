@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from metanas_pl import cli, conf
+from metanas_pl.survival.failures import AFTER_SIGNAL
 from metanas_pl.survival.ranks import naming_lost_ranks
 from metanas_pl.survival.resume import choose_checkpoint, steps_of
 
@@ -141,7 +142,7 @@ def stop_if_interrupted(trainer: Any, run_dir: Path) -> None:
             name = signal.Signals(received).name
             print(f"\nstopped by {name} after outer step {trainer.global_step}; saved {last}")
             print(f"resume with the same options and ckpt_path={last}")
-        raise SystemExit(cli.AFTER_SIGNAL + received if trainer.is_global_zero else 0)
+        raise SystemExit(AFTER_SIGNAL + received if trainer.is_global_zero else 0)
 
 
 def main() -> None:

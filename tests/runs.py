@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -163,6 +164,51 @@ class Send(pl.Callback):
         """The step at hand is still to be finished."""
         if (trainer.global_step, trainer.global_rank) == (self.step - 1, self.rank):
             os.kill(os.getpid(), self.signal)
+
+
+class SendIn(pl.Callback):
+    """Send this process a signal at the beginning of batch ``batch`` of the training or of the test."""
+
+    def __init__(self, stage: str, batch: int, name: str = "SIGTERM") -> None:
+        self.stage, self.batch, self.signal = stage, batch, signal.Signals[name]
+
+    def _send(self, stage: str, batch: int) -> None:
+        if (stage, batch) == (self.stage, self.batch):
+            os.kill(os.getpid(), self.signal)
+
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
+        """In training."""
+        self._send("train", batch_idx)
+
+    def on_test_batch_start(
+        self, trainer: Any, module: Any, batch: Any, batch_idx: int, *args: Any
+    ) -> None:
+        """In the test."""
+        self._send("test", batch_idx)
+
+
+class SaveAt(pl.Callback):
+    """Save a checkpoint after an outer step."""
+
+    def __init__(self, step: int, file: str) -> None:
+        self.step, self.file = step, file
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """From all ranks."""
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.file)
+
+
+class Dawdle(pl.Callback):
+    """Make each step of a rank so many seconds longer."""
+
+    def __init__(self, rank: int, seconds: float) -> None:
+        self.rank, self.seconds = rank, seconds
+
+    def on_before_backward(self, trainer: pl.Trainer, *args: Any) -> None:
+        """After its computation, before it meets the others."""
+        if trainer.global_rank == self.rank:
+            time.sleep(self.seconds)
 
 
 class Plant(pl.Callback):

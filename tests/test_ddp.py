@@ -49,6 +49,7 @@ METHODS = {
     "protomaml": ["nas=snas"],
 }
 TOLERANCE = 1e-7  # what 20 outer steps make of rounding; a lost or doubled episode shows in 1e-3
+DELAY = 0.3
 LEARNED_RATES = ("meta_sgd", "mamlpp")
 
 
@@ -73,7 +74,9 @@ def options_of(images: Path, meta: str) -> list[str]:
 
 def on_two_ranks(options: list[str], folder: Path) -> list[str]:
     writer = f"{{_target_: tests.runs.WriteGradients, folder: {folder}/gradients}}"
-    return [*options, *DDP, f"run_dir={folder}", f"+callbacks.gradients={writer}"]
+    saver = f"{{_target_: tests.runs.SaveAt, step: {HALF}, file: {folder}/half.ckpt}}"
+    callbacks = [f"+callbacks.gradients={writer}", f"+callbacks.half={saver}"]
+    return [*options, *DDP, f"run_dir={folder}", *callbacks]
 
 
 @pytest.fixture(scope="module")
@@ -89,25 +92,20 @@ def one_process(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
     return folder_of
 
 
-def half_a_run(images: Path, folder: Path) -> tuple[list[str], Path]:
-    """Options and last checkpoint of ``HALF`` outer steps."""
-    half = [*options_of(images, "fomaml"), f"trainer.max_steps={HALF}"]
-    return half, folder / "checkpoints" / "last.ckpt"
-
-
 @pytest.fixture(scope="module")
 def two_ranks(
     images: Path, one_process: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Folder of runs of two ranks, all in one launch: every meta-learner, and the beginning, the end and
-    the accumulation of one of them."""
+    """Folder of runs of two ranks, all in one launch: every meta-learner, the accumulation and the second
+    half of one of them, and one with a slow rank."""
     root = tmp_path_factory.mktemp("two")
-    half, of_one = half_a_run(images, root / "half_of_one")
-    run(compose([*half, f"run_dir={root / 'half_of_one'}"]))
     runs = {meta: options_of(images, meta) for meta in METHODS}
-    runs["half"] = half
-    runs["goes_on"] = [*runs["fomaml"], f"ckpt_path={of_one}"]
+    half = [*runs["fomaml"], f"trainer.max_steps={HALF}", f"run_dir={root / 'half'}"]
+    run(compose(half))
+    runs["goes_on"] = [*runs["fomaml"], f"ckpt_path={root / 'half' / 'checkpoints' / 'last.ckpt'}"]
     runs["accumulated"] = [*runs["fomaml"], *ACCUMULATED]
+    slow = f"{{_target_: tests.runs.Dawdle, rank: 1, seconds: {DELAY}}}"
+    runs["slow"] = [*runs["fomaml"], "trainer.max_steps=2", f"+callbacks.slow={slow}"]
     overrides = [on_two_ranks(options, root / name) for name, options in runs.items()]
     (root / "runs.json").write_text(json.dumps(overrides), encoding="utf-8")
     ranks = start([sys.executable, "-m", "tests.several_runs", str(root / "runs.json")], root)
@@ -138,30 +136,23 @@ def end(process: subprocess.Popen[str]) -> None:
     assert process.returncode == 0, error[-2000:]
 
 
-def assert_same_run(one: Path, two: Path, same_batches: bool = True) -> None:
-    """The same training, the same test episodes, and the same figures to 1e-6.
-
-    Unless the batches are the same, figures of training are not compared: they are those of a batch.
-    """
+def assert_same_run(one: Path, two: Path) -> None:
+    """The same training, the same test episodes, and the same figures to 1e-6."""
     last = "checkpoints/last.ckpt"
     assert load(one / last)["global_step"] == N_STEPS
     assert_same_training(one / last, two / last, TOLERANCE)
     rows = [read_rows(folder / "episodes_test.csv") for folder in (one, two)]
     assert [row["episode"] for row in rows[0]] == [str(i) for i in range(5)]
     assert_same_figures(*rows)
-    pages = [read_rows(folder / "metrics.csv") for folder in (one, two)]
-    batch = () if same_batches else ("train/loss", "train/accuracy")
-    assert_same_figures(*pages, ignore=batch)
+    assert_same_figures(*(read_rows(folder / "metrics.csv") for folder in (one, two)))
 
 
-def assert_same_figures(
-    left: list[dict[str, str]], right: list[dict[str, str]], ignore: tuple[str, ...] = ()
-) -> None:
+def assert_same_figures(left: list[dict[str, str]], right: list[dict[str, str]]) -> None:
     """All columns agree but those of times."""
     assert len(left) == len(right)
     for one, two in zip(left, right, strict=True):
         assert one.keys() == two.keys()
-        for key in (k for k in one if "second" not in k and k not in ignore):
+        for key in (k for k in one if "second" not in k):
             if key == "genotype" or not one[key] or not two[key]:
                 assert one[key] == two[key], key
             else:
@@ -204,24 +195,25 @@ def test_two_ranks_skip_the_same_tasks(one_process: Callable[[str], Path], two_r
 def test_two_ranks_that_accumulate_equal_one_process(
     one_process: Callable[[str], Path], two_ranks: Path
 ) -> None:
-    assert_same_run(one_process("fomaml"), two_ranks / "accumulated", same_batches=False)
+    assert_same_run(one_process("fomaml"), two_ranks / "accumulated")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("more", [[], ACCUMULATED], ids=["one_process", "accumulating"])
-def test_one_process_goes_on_where_two_ranks_stopped(
-    more: list[str],
+@pytest.mark.parametrize("meta", METHODS)
+def test_one_process_goes_on_where_two_ranks_were_half_way(
+    meta: str,
     images: Path,
     one_process: Callable[[str], Path],
     two_ranks: Path,
     tmp_path: Path,
 ) -> None:
-    half = two_ranks / "half" / "checkpoints" / "last.ckpt"
+    """In other batches, other chunks, and with workers."""
+    half = two_ranks / meta / "half.ckpt"
     assert load(half)["global_step"] == HALF
-    options = [*options_of(images, "fomaml"), *more, f"ckpt_path={half}", f"run_dir={tmp_path}"]
-    run(compose(options))
+    options = [*options_of(images, meta), *ACCUMULATED, "meta.chunk_size=1", "data.num_workers=1"]
+    run(compose([*options, f"ckpt_path={half}", f"run_dir={tmp_path}"]))
     assert_same_training(
-        *(f / "checkpoints/last.ckpt" for f in (one_process("fomaml"), tmp_path)), TOLERANCE
+        *(f / "checkpoints/last.ckpt" for f in (one_process(meta), tmp_path)), TOLERANCE
     )
 
 
@@ -235,22 +227,11 @@ def test_two_ranks_go_on_where_one_process_stopped(
     assert_same_training(*(folder / "checkpoints/last.ckpt" for folder in folders), TOLERANCE)
 
 
-PORTIONS = {
-    "accumulated": ("fomaml", ACCUMULATED),
-    "accumulated_learned_rates": ("mamlpp", ACCUMULATED),
-    "chunks_of_1": ("fomaml", ["meta.chunk_size=1"]),
-    "chunks_of_3": ("fomaml", ["meta.chunk_size=3"]),
-    "workers": ("fomaml", ["data.num_workers=2"]),
-}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("meta", "more"), PORTIONS.values(), ids=PORTIONS)
-def test_one_process_in_other_portions(
-    meta: str, more: list[str], images: Path, one_process: Callable[[str], Path], tmp_path: Path
-) -> None:
-    run(compose([*options_of(images, meta), *more, f"run_dir={tmp_path}"]))
-    assert_same_run(one_process(meta), tmp_path, same_batches=more is not ACCUMULATED)
+def test_the_wait_for_a_slower_rank_is_seen(two_ranks: Path) -> None:
+    rows = read_rows(two_ranks / "slow" / "metrics.csv")
+    waits = [float(row["speed/communication_seconds"]) for row in rows if row["speed/data_seconds"]]
+    assert len(waits) == 2 and min(waits) > 0.9 * DELAY
 
 
 @pytest.mark.slow

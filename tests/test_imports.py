@@ -29,6 +29,7 @@ ALLOWED = {
         "metanas_pl.plotting",
         "metanas_pl.survival.disk",
         "metanas_pl.survival.failures",
+        "metanas_pl.survival.resume",
     ),
 }
 

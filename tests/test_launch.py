@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from pytorch_lightning.plugins.environments import SLURMEnvironment
 
 from metanas_pl import cli
+from metanas_pl.assembly import make_trainer
 from metanas_pl.compatibility import check_strategy
 from metanas_pl.train import run
 from tests.runs import (
@@ -103,8 +105,23 @@ def test_deterministic_runs_are_equal_bit_for_bit(images: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "name", ["fsdp", "deepspeed_stage_3", "FSDPStrategy", "ModelParallelStrategy"]
+    "name",
+    ["fsdp", "deepspeed_stage_3", "FSDPStrategy", "ddp_spawn", "ddp_find_unused_parameters_true"],
 )
-def test_strategies_that_share_out_parameters_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} shares out the parameters"):
+def test_strategies_that_cannot_be_exact_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"trainer\.strategy={name}: .*strategy=ddp"):
         check_strategy(name)
+
+
+def test_torchrun_inside_a_job_of_slurm_names_the_ranks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"SLURM_NTASKS": "1", "SLURM_JOB_ID": "1", "SLURM_PROCID": "0"}.items():
+        monkeypatch.setenv(name, value)
+    config = cli.to_config(compose([f"run_dir={tmp_path}"]))
+    for within_torchrun in (False, True):
+        if within_torchrun:
+            monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+        with make_trainer(config, tmp_path) as trainer:
+            environment = trainer._accelerator_connector.cluster_environment
+            assert isinstance(environment, SLURMEnvironment) != within_torchrun

@@ -1,14 +1,17 @@
-"""Stop on a signal between two outer steps, with everything saved."""
+"""Stop on a signal: in training between two outer steps, with everything saved; in a test at once."""
 
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
+
+from metanas_pl.survival.failures import AFTER_SIGNAL
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -24,27 +27,32 @@ def save_last(trainer: pl.Trainer) -> None:
 class GracefulInterrupt(pl.Callback):
     """On Ctrl-C, SIGTERM or SIGUSR1 finish the outer step at hand, save ``last.ckpt``, end the training.
 
-    A signal to one rank ends all of them. A second Ctrl-C stops at once; the others may come twice, from
-    a launcher and from the system behind it. In training this comes before Lightning's own way with the
-    signals of SLURM, which would save in the middle of a step.
+    A validation that is due after the step, or goes on, is finished as well. A signal to one rank ends
+    all of them. A second Ctrl-C stops at once; the others may come twice, from a launcher and from the
+    system behind it. A test has nothing to save, and ends at once.
 
     Attributes:
-        received: number of the signal, 0 if there was none.
+        received: number of the signal on which all ranks agree, 0 if there was none.
     """
 
     def __init__(self) -> None:
-        self.received = 0
+        self.received = self._heard = self._step = 0
         self._before: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen for signals while training (outside a main thread there are none to hear)."""
-        try:
+        self._step = trainer.global_step
+        with suppress(ValueError):
             self._before = {n: signal.signal(n, self._on_signal) for n in SIGNALS}
-        except ValueError:
-            self._before = {}
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave on a signal; Lightning, which would go on without results, takes them back at the end."""
+        with suppress(ValueError):
+            for number in SIGNALS:
+                signal.signal(number, _leave)
 
     def _on_signal(self, number: int, frame: Any) -> None:
-        self.received = number
+        self._heard = number
         if number == signal.SIGINT:
             signal.signal(number, self._before[number])
 
@@ -56,6 +64,9 @@ class GracefulInterrupt(pl.Callback):
         validation that Lightning adds to a stop elsewhere is left out.
         """
         loop: Any = trainer.fit_loop
+        if trainer.global_step == self._step:  # its gradient is only accumulated yet
+            return
+        self._step = trainer.global_step
         if self._asked(trainer) and not loop.epoch_loop._should_check_val_fx(loop._data_fetcher):
             self._save_and_stop(trainer)
             trainer.limit_val_batches = 0
@@ -69,8 +80,8 @@ class GracefulInterrupt(pl.Callback):
 
     def _asked(self, trainer: pl.Trainer) -> bool:
         """Whether any rank received a signal; all know which."""
-        received = torch.tensor(self.received, device=trainer.strategy.root_device)
-        self.received = int(trainer.strategy.reduce(received, reduce_op="max"))
+        heard = torch.tensor(self._heard, device=trainer.strategy.root_device)
+        self.received = int(trainer.strategy.reduce(heard, reduce_op="max"))
         return self.received > 0
 
     def _save_and_stop(self, trainer: pl.Trainer) -> None:
@@ -80,6 +91,12 @@ class GracefulInterrupt(pl.Callback):
         trainer.fit_loop.min_epochs = trainer.fit_loop.epoch_loop.min_steps = None
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give the signals back."""
+        """Give the signals back, and agree on one that came after the last step."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        self._before = {}
+        self._asked(trainer)
+
+
+def _leave(number: int, frame: Any) -> NoReturn:
+    raise SystemExit(AFTER_SIGNAL + number)

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 
 from metanas_pl.survival.disk import RowsFile
 from metanas_pl.survival.failures import RunFailed
+from metanas_pl.survival.resume import is_inside
 
 STEPS = 10
 """Outer steps over which the share of skipped tasks is taken."""
@@ -17,7 +18,8 @@ STEPS = 10
 class SkippedEpisodes(pl.Callback):
     """Write ``skipped_episodes.csv``: outer step and number of an episode without a finite meta-gradient.
 
-    The rows belong to a checkpoint, so a resumed run has each once. Without rows there is no file.
+    A checkpoint knows how many rows belong to it, so a resumed run has each once. Without rows there is
+    no file.
 
     Args:
         run_dir: where the file is.
@@ -31,24 +33,26 @@ class SkippedEpisodes(pl.Callback):
         if not 0 <= max_share <= 1:
             raise ValueError(f"callbacks.skipped.max_share={max_share} makes no sense: from 0 to 1")
         self.max_share = max_share
+        self.run_dir = run_dir
         self._file = RowsFile(Path(run_dir) / "skipped_episodes.csv")
-        self._rows: list[dict[str, int]] = []
+        self._n_rows = 0
         self._recent: list[int] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """The rows so far, and the counts of the last outer steps."""
-        return {"rows": self._rows, "recent": self._recent}
+        """How many rows there are, and the counts of the last outer steps."""
+        return {"n_rows": self._file.n_rows, "recent": self._recent}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on after these."""
-        self._rows, self._recent = list(state_dict["rows"]), list(state_dict["recent"])
+        self._n_rows, self._recent = int(state_dict["n_rows"]), list(state_dict["recent"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave in the file what belongs to the checkpoint, if there is one."""
+        """Leave in the file what belongs to the checkpoint, if there is one of this folder."""
         if trainer.is_global_zero:
-            self._file.path.unlink(missing_ok=True)
-            if self._rows:
-                self._file.append(self._rows)
+            if self._n_rows and is_inside(trainer.ckpt_path, self.run_dir):
+                self._file.cut(self._n_rows)
+            else:
+                self._file.path.unlink(missing_ok=True)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *args: Any) -> None:
         """After an outer step add its skipped episodes.
@@ -56,12 +60,11 @@ class SkippedEpisodes(pl.Callback):
         Raises:
             RunFailed: too many are skipped.
         """
-        step = pl_module.skipped.take()
+        step = pl_module.tally.take()
         if step is None:
             return
         self._recent = [*self._recent, len(step.skipped)][-STEPS:]
         rows = [{"step": trainer.global_step, "episode": episode} for episode in step.skipped]
-        self._rows += rows
         if rows and trainer.is_global_zero:
             self._file.append(rows)
         if sum(self._recent) > self.max_share * STEPS * step.n_tasks:

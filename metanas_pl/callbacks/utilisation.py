@@ -15,7 +15,7 @@ class Utilisation(pl.Callback):
     ``speed/episodes_per_second`` of all processes together, without validation and checkpoints. Of the
     first process, in seconds an outer step: ``speed/data_seconds``, in which it waited for episodes
     (without workers: drew them), and ``speed/communication_seconds`` of the backward pass, which does
-    nothing but exchange gradients. The wait for a slower process is in them. On one process they are 0.
+    nothing but exchange gradients; the wait for a slower process is in the latter, and one process has 0.
     """
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -71,7 +71,7 @@ def going_on_from(path: str | None) -> Iterator[None]:
         yield
     except DAMAGE as error:
         frames = traceback.extract_tb(error.__traceback__)
-        restores = any(RESTORER in frame.filename for frame in frames)
+        restores = any(RESTORER in f.filename and "restore" in f.name for f in frames)
         if isinstance(error, ValueError) or not restores:
             raise
         raise ValueError(f"ckpt_path={path} does not fit this run: {_line(error)}") from error

@@ -50,7 +50,10 @@ def steps_of(content: dict[str, Any]) -> int:
     return int(content["global_step"])
 
 
-def is_of_run(config: Config) -> bool:
-    """Whether ``ckpt_path`` is a checkpoint of the run folder itself."""
-    here = Path(config.run_dir).resolve()
-    return config.ckpt_path is not None and here in Path(config.ckpt_path).resolve().parents
+def is_inside(path: str | Path | None, folder: str | Path) -> bool:
+    """Whether there is a ``path``, and it lies in ``folder``.
+
+    >>> is_inside("runs/a/checkpoints/last.ckpt", "runs/a"), is_inside(None, "runs/a")
+    (True, False)
+    """
+    return path is not None and Path(folder).resolve() in Path(path).resolve().parents

@@ -33,7 +33,7 @@ def test_volume_and_messages_are_those_of_a_ring(n_ranks: int) -> None:
     assert (total == values.sum(0)).all()
     n = values.shape[1]
     assert exchange_seconds(n, n_ranks, Link(1.0, 0.0)) == pytest.approx(4 * sum(sent))
-    messages = len(sent) * (1 + exchange.SMALL_SUMS)
+    messages = len(sent) * (1 + exchange.SMALL_EXCHANGES)
     assert exchange_seconds(n, n_ranks, Link(1e30, 1.0)) == pytest.approx(messages)
 
 

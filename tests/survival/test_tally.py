@@ -10,6 +10,7 @@ import torch
 
 from metanas_pl import cli, train
 from metanas_pl.callbacks import SkippedEpisodes
+from metanas_pl.survival.tally import TaskTally
 from tests import runs
 from tests.conftest import RandomEpisode, make_module, random_episode
 
@@ -46,6 +47,32 @@ def test_carried_states_pass_over_a_failed_task() -> None:
     episode.support_x[1] = NAN
     _, found = module.learner.meta_gradient(theta, episode, seed=0, mask=mask)
     runs.assert_equal([list(state) for state in found], [list(state) for state in expected])
+
+
+class OneProcess:
+    """The part of a strategy that a tally needs."""
+
+    def reduce(self, tensor: torch.Tensor, reduce_op: str) -> torch.Tensor:
+        assert reduce_op == "sum"
+        return tensor
+
+
+def test_a_tally_is_that_of_a_loop_over_the_tasks() -> None:
+    tally, losses, skipped = TaskTally(), [], []
+    for first, finite in ((0, [True, False, True]), (3, [False, False]), (5, [True])):
+        loss = torch.arange(first, first + len(finite), dtype=torch.float32).square()
+        kept = loss[torch.tensor(finite)]
+        losses += kept.tolist()
+        skipped += [first + i for i, good in enumerate(finite) if not good]
+        scores = torch.stack([kept.mean(), -kept.mean()])
+        tally.add(torch.arange(first, first + len(finite)), torch.tensor(finite), scores)
+    step = tally.close_step(OneProcess())
+    assert (step.n_tasks, step.n_finite, step.skipped) == (6, len(losses), skipped)
+    mean = sum(losses) / len(losses)
+    torch.testing.assert_close(step.scores, torch.tensor([mean, -mean]))
+    assert tally.take() == step and tally.take() is None and tally.n_skipped == len(skipped)
+    tally.add(torch.arange(2), torch.tensor([False, False]), torch.tensor([NAN, NAN]))
+    assert tally.close_step(OneProcess()).scores.isnan().all()
 
 
 @pytest.fixture(scope="module")
