@@ -67,9 +67,16 @@ def steps_done(config: conf.Config, module: Any) -> int:
         return 0
     checkpoint = cli.read_checkpoint(config.ckpt_path)
     for key in ("space", "nas", "meta", "image_shape", "n_ways"):
-        then, now = checkpoint["hyper_parameters"][key], module.hparams[key]
+        then, now = (_what(h[key]) for h in (checkpoint["hyper_parameters"], module.hparams))
         conf.check(then == now, "ckpt_path", config.ckpt_path, f"it was trained with {key}={then}")
     return steps_of(checkpoint)
+
+
+def _what(hyper_parameter: Any) -> Any:
+    """What is computed, without how: the latter may change in a run."""
+    if not isinstance(hyper_parameter, dict):
+        return hyper_parameter
+    return {k: v for k, v in hyper_parameter.items() if k not in ("backend", "chunk_size")}
 
 
 def test(
