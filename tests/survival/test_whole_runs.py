@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from metanas_pl import train
+from metanas_pl import cli, train
 from tests import runs
 
 TRAIN = [sys.executable, "-m", "metanas_pl.train"]
@@ -29,18 +29,41 @@ def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
     assert "killed 3 times" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "name", ["config.yaml", "metrics.csv", "alpha_history.png", "genotype.json"]
+)
+def test_whichever_file_fills_the_disk_is_named_in_one_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run" / name
+    path.parent.mkdir(parents=True)
+    for full in (path, path.with_name(f".{path.name}.part")):
+        full.symlink_to("/dev/full")
+    options = runs.tiny(runs.make_images(tmp_path / "images"), tmp_path / "run")
+    with pytest.raises(SystemExit) as ended:
+        cli.with_short_errors(lambda: train.run(runs.compose(options)))
+    assert ended.value.code == 1
+    (line,) = [text for text in capsys.readouterr().err.splitlines() if "error" in text.lower()]
+    assert line.startswith(f"error: cannot write {path}: its disk is full")
+
+
 @pytest.mark.slow
-def test_on_a_full_disk_the_last_good_checkpoint_stays(tmp_path: Path) -> None:
-    """No file may be larger than half a checkpoint."""
+@pytest.mark.parametrize("name", ["checkpoints", "metrics.csv"])
+def test_on_a_full_disk_the_last_good_checkpoint_stays(name: str, tmp_path: Path) -> None:
+    """No file may be larger than half a checkpoint, and the rows before it are many."""
     options = runs.tiny(runs.make_images(tmp_path / "images"), tmp_path / "run")
     train.run(runs.compose(options))
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     before, blocks = last.read_bytes(), last.stat().st_size // 2048
+    if name == "metrics.csv":
+        rows = tmp_path / "run" / name
+        rows.write_text(rows.read_text().replace("\n", f"{'0' * 1024 * blocks}\n"))
     limited = ["bash", "-c", f'ulimit -f {blocks}; exec "$@"', "bash", *TRAIN, *options]
     done = execute([*limited, "resume=auto", "trainer.max_steps=4"], tmp_path)
     assert done.returncode == 1
     (line,) = [text for text in done.stderr.splitlines() if "error" in text.lower()]
-    assert line.startswith(f"error: cannot write {last.parent}") and "largest size" in line
+    assert line.startswith(f"error: cannot write {tmp_path / 'run' / name}")
+    assert "largest size" in line
     assert last.read_bytes() == before
     assert sorted(path.name for path in last.parent.iterdir()) == ["best.ckpt", "last.ckpt"]
 
