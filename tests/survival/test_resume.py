@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from metanas_pl import cli, train
-from metanas_pl.survival.resume import choose_checkpoint
+from metanas_pl.survival.resume import choose_checkpoint, newest
 from tests import runs
 
 N_STEPS = 7  # with 3 outer steps an epoch: two whole epochs and a step
@@ -138,6 +138,20 @@ def test_which_checkpoint_a_run_goes_on_with(undisturbed: dict[str, Path], tmp_p
     for override in ("resume=yes", "resume=auto ckpt_path=last"):
         with pytest.raises(ValueError, match="makes no sense"):
             cli.to_config(runs.compose([f"run_dir={tmp_path}", *override.split()]))
+
+
+def test_a_checkpoint_without_its_step_is_none(
+    images: Path, undisturbed: dict[str, Path], tmp_path: Path
+) -> None:
+    checkpoint = runs.load(undisturbed["fresh"])
+    del checkpoint["global_step"]
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    torch.save(checkpoint, folder / "later.ckpt")
+    assert newest(folder) is None
+    arguments = [*options(images, tmp_path, "fresh"), f"ckpt_path={folder / 'later.ckpt'}"]
+    with pytest.raises(ValueError, match="global_step"):
+        train.run(runs.compose(arguments))
 
 
 def test_variants_are_different_trainings(undisturbed: dict[str, Path]) -> None:
