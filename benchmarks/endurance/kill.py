@@ -31,12 +31,6 @@ OPTIONS = (
     "callbacks.architecture=null",
     "resume=auto",
 )
-TIMES = {f"{stage}/{name}" for stage in ("train", "test") for name in ("seconds", "cpu_seconds")}
-TIMES |= {
-    f"speed/{key}" for key in ("episodes_per_second", "data_seconds", "communication_seconds")
-}
-TIMES |= {"train/episodes_per_second", "test/seconds_per_episode", "seconds"}
-"""Figures that differ from run to run."""
 
 
 def die() -> None:
@@ -122,9 +116,9 @@ def assert_same_run(left: Path, right: Path) -> None:
     for name in ("last", "best"):
         runs.assert_same_training(*(f / "checkpoints" / f"{name}.ckpt" for f in (left, right)))
     for name in ("metrics.csv", "episodes_test.csv"):
-        runs.assert_equal(*(runs.read_rows(f / name, ignore=TIMES) for f in (left, right)), name)
+        runs.assert_equal(*(runs.read_rows(f / name, runs.TIMES) for f in (left, right)), name)
     results = [json.loads((f / "results.json").read_text(encoding="utf-8")) for f in (left, right)]
-    runs.assert_equal(*({k: v for k, v in r.items() if k not in TIMES} for r in results))
+    runs.assert_equal(*({k: v for k, v in r.items() if k not in runs.TIMES} for r in results))
 
 
 def killed_runs(folder: Path, moments: int, seed: int) -> list[str]:

@@ -24,16 +24,6 @@ OPTIONS = (
     "meta.inner.drop_path=0.2",
     "trainer.log_every_n_steps=2",
 )
-TIMES = (
-    "test/seconds",
-    "test/seconds_per_episode",
-    "train/seconds",
-    "train/cpu_seconds",
-    "train/episodes_per_second",
-    "speed/episodes_per_second",
-    "speed/data_seconds",
-    "speed/communication_seconds",
-)
 VARIANTS = {
     "fresh": (),
     "carried": ("meta.inner.state=carried",),
@@ -101,7 +91,7 @@ def test_an_interrupted_run_goes_on_exactly(
 
 def assert_same_rows(left: Path, right: Path) -> None:
     """The rows of ``metrics.csv`` are the same, each once, but for times."""
-    rows = [runs.read_rows(folder / "metrics.csv", ignore=TIMES) for folder in (left, right)]
+    rows = [runs.read_rows(folder / "metrics.csv", runs.TIMES) for folder in (left, right)]
     assert rows[0] == rows[1]
 
 
