@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,6 @@ from pytorch_lightning.profilers import (
     PyTorchProfiler,
     SimpleProfiler,
 )
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from metanas_pl.allocator import keep_freed_memory
 from metanas_pl.cli import is_first_process
@@ -155,7 +154,16 @@ def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
         for logger in loggers[1:]:  # not before the Trainer has found out which rank this is
             logger.log_hyperparams(asdict(config))
         yield trainer
-    finally:
-        for logger in loggers:
-            if isinstance(logger, WandbLogger) and getattr(rank_zero_only, "rank", 0) == 0:
-                logger.experiment.finish()
+    except BaseException:
+        finish_wandb(loggers, exit_code=1)
+        raise
+    finish_wandb(loggers, exit_code=0)
+
+
+def finish_wandb(loggers: Sequence[Any], exit_code: int) -> None:
+    """End the W&B run of this process, if one of ``loggers`` began it; other ranks have none."""
+    if any(isinstance(logger, WandbLogger) for logger in loggers):
+        import wandb
+
+        if wandb.run is not None:
+            wandb.finish(exit_code=exit_code)

@@ -26,6 +26,7 @@ from yaml import YAMLError
 
 from metanas_pl import conf
 from metanas_pl.compatibility import check_strategy
+from metanas_pl.survival.disk import write_whole
 from metanas_pl.survival.failures import RunFailed
 from metanas_pl.survival.resume import LAST
 
@@ -94,11 +95,15 @@ def check_devices(config: conf.Config) -> None:
 
 
 def make_run_dir(config: conf.Config) -> Path:
-    """The run folder, in which the first process leaves ``config.yaml``."""
+    """The run folder, in which the first process leaves ``config.yaml``.
+
+    Raises:
+        RunFailed: there is no space left.
+    """
     run_dir = Path(config.run_dir).resolve()
     if is_first_process():
-        run_dir.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(OmegaConf.create(asdict(config)), run_dir / "config.yaml")
+        written = OmegaConf.to_yaml(OmegaConf.create(asdict(config)))
+        write_whole(run_dir / "config.yaml", written.encode())
     return run_dir
 
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,18 @@ from metanas_pl import cli
 
 CHECKOUT = Path(metanas_pl.__file__).resolve().parent.parent
 SMALL_SPACE = ("space.channels=4", "space.n_nodes=1")
+TIMES = {
+    "seconds",
+    "train/seconds",
+    "train/cpu_seconds",
+    "train/episodes_per_second",
+    "test/seconds",
+    "test/seconds_per_episode",
+    "speed/episodes_per_second",
+    "speed/data_seconds",
+    "speed/communication_seconds",
+}
+"""Figures that differ from run to run."""
 
 
 def make_images(root: Path, n_images: int = 6) -> Path:
@@ -90,8 +102,13 @@ def environment(**more: str) -> dict[str, str]:
 
 def start(program: str, arguments: Sequence[str], folder: Path, **env: str) -> Any:
     """Start ``python -m metanas_pl.<program>`` in ``folder``."""
+    return spawn([sys.executable, "-m", f"metanas_pl.{program}", *arguments], folder, **env)
+
+
+def spawn(command: Sequence[str], folder: Path, **env: str) -> Any:
+    """Start a command that imports this checkout."""
     return subprocess.Popen(
-        [sys.executable, "-m", f"metanas_pl.{program}", *arguments],
+        command,
         cwd=folder,
         env=environment(**env),
         stdout=subprocess.PIPE,
@@ -108,8 +125,15 @@ def _heed_ctrl_c() -> None:
 
 def execute(program: str, arguments: Sequence[str], folder: Path, **env: str) -> Any:
     """Run ``python -m metanas_pl.<program>`` to its end."""
-    process = start(program, arguments, folder, **env)
-    out, err = process.communicate(timeout=120)
+    return finish(start(program, arguments, folder, **env))
+
+
+def finish(process: Any) -> Any:
+    """Wait for what :func:`spawn` started."""
+    try:
+        out, err = process.communicate(timeout=200)
+    finally:
+        process.kill()
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
@@ -119,8 +143,8 @@ def load(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def read_rows(path: Path, ignore: Sequence[str] = ("seconds",)) -> list[dict[str, str]]:
-    """Rows of a CSV file without the columns that differ from run to run."""
+def read_rows(path: Path, ignore: Collection[str] = ("seconds",)) -> list[dict[str, str]]:
+    """Rows of a CSV file without these columns."""
     with path.open(encoding="utf-8", newline="") as file:
         return [{k: v for k, v in row.items() if k not in ignore} for row in csv.DictReader(file)]
 

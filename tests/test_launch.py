@@ -60,6 +60,9 @@ def test_optuna_goes_on_with_its_study(images: Path, tmp_path: Path) -> None:
         trials = study.execute(
             "select state, value from trials natural join trial_values"
         ).fetchall()
+        chosen = study.execute("select trial_id, param_name, param_value from trial_params")
+        values = {(name, value) for _, name, value in chosen}
+    assert len(values) == 3 * 3, "a trial repeats another"
     assert [state for state, _ in trials] == ["COMPLETE"] * 3
     assert all(0 <= accuracy <= 1 for _, accuracy in trials)
 

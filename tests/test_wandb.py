@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -45,6 +46,34 @@ def test_an_offline_run_holds_config_metrics_and_cells(tmp_path: Path, monkeypat
     media = [path.name for path in (tmp_path / "run" / "wandb").rglob("*.png")]
     assert sum("normal" in name for name in media) == 1
     assert sum("reduce" in name for name in media) == 1
+
+
+@pytest.mark.parametrize(
+    ("mistake", "codes"), [("trainer.max_steps=x", []), ("data.n_ways=99", [1])]
+)
+def test_a_run_that_fails_is_no_finished_one(
+    mistake: str, codes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the Trainer there is no run on W&B, and none is begun to be ended."""
+    import wandb
+
+    begun, ended = [], []
+    monkeypatch.setattr(wandb, "run", None)
+
+    def init(**_: Any) -> Any:
+        begun.append(True)
+        wandb.run = MagicMock()
+        return wandb.run
+
+    def finish(exit_code: int) -> None:
+        ended.append(exit_code)
+
+    monkeypatch.setattr(wandb, "init", init)
+    monkeypatch.setattr(wandb, "finish", finish)
+    options = tiny(make_images(tmp_path / "images"), tmp_path / "run")
+    with pytest.raises((ValueError, TypeError)):
+        run(compose([*options, "logger=wandb", mistake]))
+    assert ended == codes and len(begun) == len(codes)
 
 
 def test_wandb_is_imported_only_where_it_is_used() -> None:

@@ -99,7 +99,7 @@ def checkpoint_values(folder: Path) -> Attempt:
 
 
 def resumption(folder: Path) -> Attempt:
-    """A checkpoint with other values than a training writes, gone on from."""
+    """A checkpoint that lacks a part, or with other values than a training writes, gone on from."""
     from metanas_pl import train
 
     checkpoint = runs.load(finished_run(folder) / "checkpoints" / "last.ckpt")
@@ -109,10 +109,12 @@ def resumption(folder: Path) -> Attempt:
 
     def attempt(rng: Random) -> None:
         part = rng.choice((*restored, "global_step", "epoch", "pytorch-lightning_version"))
-        changed = (
-            {part: altered(rng, checkpoint[part])} if part in restored else {part: odd_value(rng)}
-        )
-        torch.save({**checkpoint, **changed}, path)
+        changed = {**checkpoint}
+        if rng.random() < 0.1:
+            del changed[part]
+        else:
+            changed[part] = altered(rng, checkpoint[part]) if part in restored else odd_value(rng)
+        torch.save(changed, path)
         train.run(runs.compose([*options, f"ckpt_path={path}"]))
 
     return attempt

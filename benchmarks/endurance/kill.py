@@ -28,15 +28,8 @@ OPTIONS = (
     "meta.outer.optimizer=adam",
     "meta.outer.schedule=cosine",
     "meta.inner.drop_path=0.2",
-    "callbacks.architecture=null",
     "resume=auto",
 )
-TIMES = {f"{stage}/{name}" for stage in ("train", "test") for name in ("seconds", "cpu_seconds")}
-TIMES |= {
-    f"speed/{key}" for key in ("episodes_per_second", "data_seconds", "communication_seconds")
-}
-TIMES |= {"train/episodes_per_second", "test/seconds_per_episode", "seconds"}
-"""Figures that differ from run to run."""
 
 
 def die() -> None:
@@ -118,13 +111,17 @@ def _quiet_run(options: Sequence[str]) -> None:
 
 
 def assert_same_run(left: Path, right: Path) -> None:
-    """Two run folders hold the same parameters, rows and results."""
+    """Two run folders hold the same parameters, rows, history of the alphas, genotype and results."""
     for name in ("last", "best"):
         runs.assert_same_training(*(f / "checkpoints" / f"{name}.ckpt" for f in (left, right)))
+    histories = [runs.load(f / "checkpoints" / "last.ckpt")["callbacks"] for f in (left, right)]
+    runs.assert_equal(*(history["ArchitectureHistory"] for history in histories), "history")
+    for name in ("genotype.json", "alpha_history.png"):
+        assert (left / name).read_bytes() == (right / name).read_bytes(), name
     for name in ("metrics.csv", "episodes_test.csv"):
-        runs.assert_equal(*(runs.read_rows(f / name, ignore=TIMES) for f in (left, right)), name)
+        runs.assert_equal(*(runs.read_rows(f / name, runs.TIMES) for f in (left, right)), name)
     results = [json.loads((f / "results.json").read_text(encoding="utf-8")) for f in (left, right)]
-    runs.assert_equal(*({k: v for k, v in r.items() if k not in TIMES} for r in results))
+    runs.assert_equal(*({k: v for k, v in r.items() if k not in runs.TIMES} for r in results))
 
 
 def killed_runs(folder: Path, moments: int, seed: int) -> list[str]:
@@ -167,5 +164,5 @@ def main(arguments: Sequence[str]) -> None:
             f"killed {len(killed)} times, {in_writes} of them in the middle of writing to the disk;"
         )
         print(
-            "parameters, rows and results are those of an undisturbed run, every checkpoint loads"
+            "parameters, rows, genotype and results are those of an undisturbed run, every checkpoint loads"
         )

@@ -1,8 +1,9 @@
-"""Many runs in one process, as a sweep makes them: the fiftieth finds what the second found.
+"""Many runs in one process, as a sweep makes them: they leave nothing behind.
 
     python -m benchmarks.endurance runs [--runs 50]
 
-trains, tests and reports a tiny network that often, and looks at the process after each run.
+trains, tests and reports a tiny network that often, and looks at the process after each run. Exit code 1 if
+memory, open files or threads grow beyond ``LIMITS`` per 10 runs, after the first fifth of them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.endurance._resources import Held, held, print_growth
+from benchmarks.endurance._resources import Held, held, judge
 from benchmarks.endurance.hostile import silence
 from metanas_pl import train
 from tests import runs
@@ -30,7 +31,7 @@ def looks(n_runs: int, folder: Path) -> list[Held]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run and print."""
+    """Run, print and judge."""
     parser = argparse.ArgumentParser("python -m benchmarks.endurance runs", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--runs", type=int, default=50)
@@ -38,4 +39,4 @@ def main(argv: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = looks(n_runs, Path(folder))
     settled = n_runs // 5
-    print_growth(found[settled:], [float(k) for k in range(settled, n_runs)], "runs", 10)
+    judge(found[settled:], [float(k) for k in range(settled, n_runs)], "runs", 10)

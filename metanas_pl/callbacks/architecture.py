@@ -10,6 +10,7 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from metanas_pl.functional.relaxation import entropy
+from metanas_pl.survival.disk import space_for, write_whole
 
 
 class ArchitectureHistory(pl.Callback):
@@ -46,7 +47,8 @@ class ArchitectureHistory(pl.Callback):
             from metanas_pl.plotting import draw_history, save_figure
 
             keys = [key for key in self._rows[0] if key != "step"]
-            save_figure(draw_history(self._rows, keys), self.run_dir / "alpha_history.png")
+            with space_for(path := self.run_dir / "alpha_history.png"):
+                save_figure(draw_history(self._rows, keys), path)
 
     @rank_zero_only
     def on_test_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -56,12 +58,12 @@ class ArchitectureHistory(pl.Callback):
             return
         from metanas_pl.plotting import draw_cell, save_figure
 
-        self.run_dir.mkdir(parents=True, exist_ok=True)
-        genotype.save(self.run_dir / "genotype.json")
+        write_whole(self.run_dir / "genotype.json", f"{genotype.to_json()}\n".encode())
         for cell in genotype.CELL_NAMES:
             figure = draw_cell(genotype, cell)
             for suffix in ("svg", "png"):
-                save_figure(figure, self.run_dir / f"cell_{cell}.{suffix}")
+                with space_for(path := self.run_dir / f"cell_{cell}.{suffix}"):
+                    save_figure(figure, path)
             self._log_image(trainer, f"cell/{cell}", self.run_dir / f"cell_{cell}.png")
 
     @staticmethod

@@ -9,6 +9,8 @@ from typing import Any
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from metanas_pl.survival.disk import open_whole
+
 
 class RunCheckpoint(ModelCheckpoint):
     """Lightning's ModelCheckpoint, whose best so far comes along when a run resumes in another folder.
@@ -38,5 +40,5 @@ class RunCheckpoint(ModelCheckpoint):
 
 @rank_zero_only
 def _copy(file: Path, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(file, folder / file.name)
+    with file.open("rb") as there, open_whole(folder / file.name) as here:
+        shutil.copyfileobj(there, here)

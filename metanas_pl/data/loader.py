@@ -97,7 +97,14 @@ class EpisodeLoader:
         return {"epoch": epoch, "tasks": min(tasks, len(self.dataset))}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue after ``state``; the end of an epoch is the beginning of the next."""
+        """Continue after ``state``; the end of an epoch is the beginning of the next.
+
+        Raises:
+            ValueError: it is no such state.
+        """
+        tells = isinstance(state, dict) and {"epoch", "tasks"} <= set(state)
+        if not tells or any(type(n) is not int or n < 0 for n in state.values()):
+            raise ValueError("the checkpoint is damaged: it does not tell which episodes come next")
         epoch, tasks = state["epoch"], state["tasks"]
         if tasks >= len(self.dataset):
             epoch, tasks = epoch + 1, 0

@@ -9,8 +9,9 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from metanas_pl.survival.failures import RunFailed
 
@@ -41,7 +42,14 @@ def space_for(path: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Give ``path`` this content; at any moment, a crash included, it has all of the old or of the new.
+    """Give ``path`` this content, as :func:`open_whole` does."""
+    with open_whole(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def open_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write; at any moment, a crash included, ``path`` has all of its old content or of the new.
 
     Raises:
         RunFailed: there is no space left; the old content stays.
@@ -51,10 +59,10 @@ def write_whole(path: Path, content: bytes) -> None:
     with space_for(path):
         try:
             with beside.open("wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError:
+        except BaseException:
             beside.unlink(missing_ok=True)
             raise
         beside.replace(path)
@@ -98,16 +106,20 @@ class RowsFile:
         self._write(list(rows[0]) if rows else [], rows)
 
     def sync(self) -> None:
-        """See to it that a crash of the machine takes nothing away."""
+        """See to it that a crash of the machine takes nothing away.
+
+        Raises:
+            RunFailed: there is no space left, which some file systems say only now.
+        """
         if self.n_rows:
-            with self.path.open("rb") as file:
+            with space_for(self.path), self.path.open("rb") as file:
                 os.fsync(file.fileno())
 
     def _read(self, n_rows: int) -> list[dict[str, Any]]:
         if not n_rows:
             return []
         with self.path.open(encoding="utf-8", newline="") as file:
-            return [row for row, _ in zip(csv.DictReader(file), range(n_rows), strict=False)]
+            return list(islice(csv.DictReader(file), n_rows))
 
     def _write(self, columns: list[str], rows: Sequence[Mapping[str, Any]]) -> None:
         text = io.StringIO(newline="")

@@ -46,7 +46,13 @@ def newest(folder: Path) -> Path | None:
 
 
 def steps_of(content: dict[str, Any]) -> int:
-    """Outer steps behind a checkpoint."""
+    """Outer steps behind a checkpoint.
+
+    Raises:
+        ValueError: it does not say.
+    """
+    if "global_step" not in content:
+        raise ValueError("the checkpoint to go on with is damaged: it has no global_step")
     return int(content["global_step"])
 
 

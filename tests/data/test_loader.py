@@ -60,6 +60,12 @@ def test_the_end_of_an_epoch_is_the_beginning_of_the_next(toy_store: ClassStore)
     assert next(iter(loader)).index.tolist() == [60, 61, 62]
 
 
+@pytest.mark.parametrize("state", [None, {"tasks": 0}, {"epoch": "4", "tasks": 0}])
+def test_a_state_that_makes_no_sense_is_refused(toy_store: ClassStore, state: Any) -> None:
+    with pytest.raises(ValueError, match="which episodes come next"):
+        make_loader(toy_store).load_state_dict(state)
+
+
 class Recorder(pl.LightningModule):
     """Keeps the numbers of the episodes that it trains on."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from metanas_pl.survival import disk
-from metanas_pl.survival.disk import RowsFile, write_whole
+from metanas_pl.survival.disk import RowsFile, open_whole, write_whole
 from metanas_pl.survival.failures import RunFailed
 
 
@@ -46,6 +46,38 @@ def test_rows_of_an_earlier_run_are_kept_up_to_a_number(tmp_path: Path) -> None:
     missing.cut(5)
     missing.append([{"e": 1}])
     assert read(missing.path) == [{"e": "1"}]
+
+
+def test_rows_are_read_up_to_the_cut_and_no_further(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n1,2\n" + "x" * 200_000)  # longer than the longest field of a CSV file
+    RowsFile(path).cut(1)
+    assert read(path) == [{"a": "1", "b": "2"}]
+
+
+def test_a_disk_that_is_full_only_when_rows_are_added_or_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = RowsFile(tmp_path / "rows.csv")
+    file.append([{"a": 1}])
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EDQUOT, "over quota")
+
+    with monkeypatch.context() as quota, pytest.raises(RunFailed, match=f"{file.path}.*quota"):
+        quota.setattr(disk.os, "fsync", fail)
+        file.sync()
+    file.path.unlink()
+    file.path.symlink_to("/dev/full")
+    with pytest.raises(RunFailed, match=f"{file.path}.*full"):
+        file.append([{"a": 2}])
+
+
+def test_what_does_not_come_to_its_end_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), open_whole(tmp_path / "file") as file:
+        file.write(b"half")
+        raise KeyError
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize(

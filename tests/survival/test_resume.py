@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from metanas_pl import cli, train
-from metanas_pl.survival.resume import choose_checkpoint
+from metanas_pl.survival.resume import choose_checkpoint, newest
 from tests import runs
 
 N_STEPS = 7  # with 3 outer steps an epoch: two whole epochs and a step
@@ -23,16 +23,6 @@ OPTIONS = (
     "meta.outer.optimizer=adam",
     "meta.inner.drop_path=0.2",
     "trainer.log_every_n_steps=2",
-)
-TIMES = (
-    "test/seconds",
-    "test/seconds_per_episode",
-    "train/seconds",
-    "train/cpu_seconds",
-    "train/episodes_per_second",
-    "speed/episodes_per_second",
-    "speed/data_seconds",
-    "speed/communication_seconds",
 )
 VARIANTS = {
     "fresh": (),
@@ -101,7 +91,7 @@ def test_an_interrupted_run_goes_on_exactly(
 
 def assert_same_rows(left: Path, right: Path) -> None:
     """The rows of ``metrics.csv`` are the same, each once, but for times."""
-    rows = [runs.read_rows(folder / "metrics.csv", ignore=TIMES) for folder in (left, right)]
+    rows = [runs.read_rows(folder / "metrics.csv", runs.TIMES) for folder in (left, right)]
     assert rows[0] == rows[1]
 
 
@@ -138,6 +128,20 @@ def test_which_checkpoint_a_run_goes_on_with(undisturbed: dict[str, Path], tmp_p
     for override in ("resume=yes", "resume=auto ckpt_path=last"):
         with pytest.raises(ValueError, match="makes no sense"):
             cli.to_config(runs.compose([f"run_dir={tmp_path}", *override.split()]))
+
+
+def test_a_checkpoint_without_its_step_is_none(
+    images: Path, undisturbed: dict[str, Path], tmp_path: Path
+) -> None:
+    checkpoint = runs.load(undisturbed["fresh"])
+    del checkpoint["global_step"]
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    torch.save(checkpoint, folder / "later.ckpt")
+    assert newest(folder) is None
+    arguments = [*options(images, tmp_path, "fresh"), f"ckpt_path={folder / 'later.ckpt'}"]
+    with pytest.raises(ValueError, match="global_step"):
+        train.run(runs.compose(arguments))
 
 
 def test_variants_are_different_trainings(undisturbed: dict[str, Path]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import threading
 from pathlib import Path
 
 import pytest
 
-from benchmarks.endurance._resources import Held, held, print_growth, slope
+from benchmarks.endurance._resources import Held, excess, growth, held, judge, slope
 
 
 def test_what_is_opened_is_seen(tmp_path: Path) -> None:
@@ -30,7 +31,23 @@ def test_growth() -> None:
     assert abs(slope([1.0, 2.0, 2.0, 3.0], [0, 1, 2, 3]) - 0.6) < 1e-9
 
 
-def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
-    looks = [Held(100.0 + k, 5, 2, 1000) for k in range(3)]
-    print_growth(looks, [0.0, 1.0, 2.0], "runs", 10)
-    assert "| megabytes | 100.0 | 102.0 | +10.00 |" in capsys.readouterr().out
+AT = [float(k) for k in range(10, 50)]
+STEADY = [Held(100 + 0.05 * (k % 7), 5 + (k == 39), 2, 1000 + k) for k in range(40)]
+
+
+def test_noise_is_no_growth(capsys: pytest.CaptureFixture[str]) -> None:
+    """Memory that goes up and down, one file that the last look meets, objects that a run keeps."""
+    judge(STEADY, AT, "runs", 10)
+    assert "| objects | 1,000.0 | 1,039.0 | +10.00 |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "leak"), [("megabytes", 0.11), ("files", 1), ("threads", 1), ("megabytes", math.nan)]
+)
+def test_what_grows_is_named(name: str, leak: float, capsys: pytest.CaptureFixture[str]) -> None:
+    leaking = [h._replace(**{name: getattr(h, name) + leak * k}) for k, h in enumerate(STEADY)]
+    (told,) = excess(growth(leaking, AT, 10))
+    assert told.startswith(f"{name} grew")
+    with pytest.raises(SystemExit) as ended:
+        judge(leaking, AT, "runs", 10)
+    assert ended.value.code == 1 and f"per 10 runs: {told}" in capsys.readouterr().out
