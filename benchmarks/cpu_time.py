@@ -9,7 +9,10 @@ import pytorch_lightning as pl
 
 
 class CPUTime(pl.Callback):
-    """Stop the training of this process after ``seconds`` of CPU time; the last step is validated."""
+    """Stop the training of this process after ``seconds`` of CPU time; the last step is validated.
+
+    What falls or rises over the training, as the outer rates, does so over this time.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -19,9 +22,11 @@ class CPUTime(pl.Callback):
         """Start the clock."""
         self._begin = time.process_time()
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *args: Any) -> None:
         """Look at it after every outer step."""
-        if time.process_time() - self._begin >= self.seconds:
+        spent = time.process_time() - self._begin
+        pl_module.total_steps = trainer.global_step * self.seconds / spent
+        if spent >= self.seconds:
             trainer.should_stop = True
 
 

@@ -27,10 +27,10 @@ def lines_of(*overrides: str) -> dict[str, str]:
 
 
 def test_the_default_in_nine_lines() -> None:
-    lines = lines_of("trainer.max_steps=400")
+    lines = lines_of("trainer.max_steps=700")
     names = ["data", "training", "space", "nas", "meta", "inner", "outer", "test", "run"]
     assert list(lines) == names
-    assert lines["training"] == "400 outer steps x 6 tasks, 1 shot, 5 queries a class, seed 0"
+    assert lines["training"] == "700 outer steps x 6 tasks, 1 shot, 5 queries a class, seed 0"
     assert lines["nas"] == (
         "darts_first_order, T 0.3 → 0.02 (geometric), threshold 0.01, meta-pruning every 5 steps"
     )
@@ -41,7 +41,7 @@ def test_the_default_in_nine_lines() -> None:
         "sgd and adam (alphas), 3 steps, rates 0.1 (weights) 3 (head) 0.05 (alphas); 5 steps at test"
     )
     assert lines["outer"] == (
-        "adam, rates 0.005 (weights) 0.05 (alphas), constant schedule, alphas rest for 25 steps"
+        "adam, rates 0.01 (weights) 0.05 (alphas), cosine schedule, alphas rest for 25 steps"
     )
 
 
