@@ -46,6 +46,8 @@ INNER = {
     "head_lr": 1.0,
     "alpha_lr": 0.1,
     "steps": 2,
+    "test_steps": 3,
+    "test_arch_steps": 3,
     "alpha_weight_decay": 0.0,
 }
 
