@@ -41,8 +41,8 @@ class ArchitectureHistory(pl.Callback):
             self._rows.append(row)
 
     @rank_zero_only
-    def on_train_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Draw the history."""
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Draw the history, also where a resumed run had nothing left to train."""
         if self._rows:
             from metanas_pl.plotting import draw_history, save_figure
 
