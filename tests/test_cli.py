@@ -43,7 +43,7 @@ MISTAKES = [
     ),
     ("space=conv4 nas.cost.kind=flops", ["nas.cost.kind=flops", "nothing to choose"]),
     ("hydra.searchpath=[pkg://nowhere.configs]", ["hydra.searchpath", "nowhere.configs"]),
-    ("trainer.strategy=fsdp", ["trainer.strategy=fsdp", "all of them", "trainer.strategy=ddp"]),
+    ("trainer.strategy=fsdp", ["trainer.strategy=fsdp", "all parameters", "trainer.strategy=ddp"]),
     ("trainer.strategy=deepspeed_stage_2", ["deepspeed_stage_2", "trainer.strategy=ddp"]),
     ("trainer.accumulate_grad_batches=7", ["data.n_train_episodes=600", "grad_batches=42"]),
     ("trainer.profiler=fast", ["trainer.profiler=fast", "simple, advanced, pytorch"]),

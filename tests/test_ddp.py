@@ -38,7 +38,7 @@ PLANTED = [f"+callbacks.plant={{_target_: tests.runs.Plant, episodes: {FAILED}}}
 
 METHODS = {
     "reptile": ["data.n_ways=[2,4]", "data.n_shots=[1,3]", "data.augment={crop: 1, flip: true}"],
-    "fomaml": [*PRUNED, "meta.outer.clip_norm=0.5"],
+    "fomaml": [*PRUNED, "meta.outer.clip_norm=0.5", "meta.outer.schedule=constant"],
     "maml": ["meta.outer.warm_up_steps=0", "meta.outer.schedule=linear"],
     "anil": [*PLANTED, "meta.outer.schedule=cosine", "meta.inner.drop_path=0.2"],
     "boil": ["nas=fair_darts"],

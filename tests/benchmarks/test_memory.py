@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -21,6 +23,13 @@ def test_a_peak_is_that_of_the_computation(
     before = float(capsys.readouterr().out)
     memory.main("A", str(round(before) + 200))
     assert float(capsys.readouterr().out) > before + 100
+
+
+def test_the_peak_of_the_process_that_starts_it_does_not_count() -> None:
+    large = bytearray(b"x") * 10**9
+    code = "from benchmarks.memory import own_peak_mb; print(own_peak_mb())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < len(large) / 2**20
 
 
 def test_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
