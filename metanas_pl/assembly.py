@@ -25,6 +25,7 @@ from metanas_pl.allocator import keep_freed_memory
 from metanas_pl.cli import is_first_process
 from metanas_pl.conf import Config, NASConfig, check_choice, from_plain
 from metanas_pl.data import EpisodeDataModule
+from metanas_pl.errors import UserError
 from metanas_pl.module import MetaNASModule
 from metanas_pl.ranges import bounds
 from metanas_pl.search_space import build_space, check_builder, is_ours
@@ -75,7 +76,7 @@ def trained_module(checkpoint: Mapping[str, Any], config: Config) -> MetaNASModu
         config: how to evaluate it; ``ckpt_path`` is what messages call it.
 
     Raises:
-        ValueError: the parameters are not those of the network that its hyper-parameters describe.
+        UserError: the parameters are not those of the network that its hyper-parameters describe.
     """
     known, state = checkpoint["hyper_parameters"], checkpoint["state_dict"]
     check_builder(known["space"])
@@ -85,7 +86,7 @@ def trained_module(checkpoint: Mapping[str, Any], config: Config) -> MetaNASModu
         module.load_state_dict(state)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"ckpt_path={config.ckpt_path} is damaged: {reason}") from error
+        raise UserError(f"ckpt_path={config.ckpt_path} is damaged: {reason}") from error
     module.on_load_checkpoint(dict(checkpoint))
     return module
 
@@ -99,18 +100,18 @@ def check_sizes(known: Mapping[str, Any], state: Mapping[str, Any], name: str) -
         with torch.device("meta"):
             sketch = build_space(known["space"], nas, tuple(known["image_shape"]), known["n_ways"])
     except (RuntimeError, TypeError, OverflowError) as error:
-        raise ValueError(f"{name} is damaged: there is no network of these sizes") from error
+        raise UserError(f"{name} is damaged: there is no network of these sizes") from error
     for key, parameter in sketch.named_parameters():
         found = state.get(f"space.{key}")
         if found is None or found.shape != parameter.shape:
-            raise ValueError(f"{name} is damaged: {key} is not {tuple(parameter.shape)}")
+            raise UserError(f"{name} is damaged: {key} is not {tuple(parameter.shape)}")
 
 
 def make_profiler(config: Config, run_dir: Path) -> Profiler | None:
     """Lightning's profiler ``trainer.profiler``, which writes into the run folder, on the first process.
 
     Raises:
-        ValueError: there is no such profiler.
+        UserError: there is no such profiler.
     """
     name = config.trainer.get("profiler")
     if name is None:

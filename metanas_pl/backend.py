@@ -10,6 +10,7 @@ from math import ceil
 from torch import nn
 
 from metanas_pl.conf import MetaConfig
+from metanas_pl.errors import UserError
 from metanas_pl.spaces.base import SearchSpace
 
 MOST_NUMBERS = 2**21
@@ -20,12 +21,12 @@ def choose_backend(space: SearchSpace, meta: MetaConfig) -> str:
     """``meta.backend``; ``auto`` puts tasks side by side where the space can, and maps over them elsewhere.
 
     Raises:
-        ValueError: tasks shall stand side by side in a space that computes one at a time.
+        UserError: tasks shall stand side by side in a space that computes one at a time.
     """
     if meta.backend == "auto":
         return "grouped" if space.side_by_side else "vmap"
     if meta.backend == "grouped" and not space.side_by_side:
-        raise ValueError(
+        raise UserError(
             f"meta.backend=grouped: {type(space).__name__} does not compute tasks side by side "
             "(SearchSpace.side_by_side); take auto, vmap or loop"
         )

@@ -26,8 +26,8 @@ from yaml import YAMLError
 
 from metanas_pl import conf
 from metanas_pl.compatibility import check_strategy
+from metanas_pl.errors import RunFailed
 from metanas_pl.survival.disk import write_whole
-from metanas_pl.survival.failures import RunFailed
 from metanas_pl.survival.resume import LAST
 
 CONFIG_DIR = str(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from metanas_pl.conf import MetaConfig, NASConfig
+from metanas_pl.errors import UserError
 
 
 class Rule(NamedTuple):
@@ -56,13 +57,13 @@ def check_pair(nas: NASConfig, meta: MetaConfig) -> None:
     """Refuse what cannot work.
 
     Raises:
-        ValueError: names the pair and the reason.
+        UserError: names the pair and the reason.
 
     >>> check_pair(NASConfig(), MetaConfig())
     """
     for rule in RULES:
         if rule.refuses(nas, meta):
-            raise ValueError(f"nas={nas.name} with meta={meta.name}: {rule.reason}")
+            raise UserError(f"nas={nas.name} with meta={meta.name}: {rule.reason}")
 
 
 STRATEGIES = ("auto", "ddp", "ddpstrategy", "single_device", "singledevicestrategy")
@@ -75,13 +76,13 @@ def check_strategy(name: str) -> None:
         name: ``trainer.strategy``, or the name of its class.
 
     Raises:
-        ValueError: names the strategy and the reason.
+        UserError: names the strategy and the reason.
 
     >>> for name in ("auto", "ddp", "SingleDeviceStrategy"):
     ...     check_strategy(name)
     """
     if name.lower() not in STRATEGIES:
-        raise ValueError(
+        raise UserError(
             f"trainer.strategy={name}: each process adapts all parameters to its own tasks, and uses all: "
             "set trainer.strategy=ddp"
         )

@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from metanas_pl import cli, conf
+from metanas_pl.errors import UserError
 
 TAKES = ("data", "evaluation", "trainer", "logger", "callbacks", "ckpt_path", "run_dir")
 CHANGES = {  # keys that an override changes here, where it is not the one that it names
@@ -24,14 +25,14 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     Everything is as trained, but for what the command line overrides.
 
     Raises:
-        ValueError: no checkpoint is named, it does not fit the overrides, or the data is not that of
+        UserError: no checkpoint is named, it does not fit the overrides, or the data is not that of
             its training.
     """
     from metanas_pl.assembly import make_trainer
     from metanas_pl.train import test
 
     if cfg.ckpt_path is None:
-        raise ValueError(
+        raise UserError(
             "ckpt_path is missing: metanas-evaluate ckpt_path=<run>/checkpoints/best.ckpt"
         )
     config = as_trained(cli.to_config(cfg, trains=False), HydraConfig.get().overrides.task)
@@ -60,7 +61,7 @@ def as_trained(asked: conf.Config, overrides: list[str]) -> conf.Config:
     """The configuration of the checkpoint's run, with the overrides of this command line on top.
 
     Raises:
-        ValueError: an override of something that a trained network cannot change.
+        UserError: an override of something that a trained network cannot change.
     """
     assert asked.ckpt_path is not None
     checkpoint = cli.read_checkpoint(asked.ckpt_path)

@@ -16,6 +16,7 @@ from torch.utils import _pytree as pytree
 from metanas_pl.backend import choose_backend, tasks_at_once
 from metanas_pl.compatibility import check_pair
 from metanas_pl.conf import EvaluationConfig, MetaConfig, NASConfig
+from metanas_pl.errors import UserError
 from metanas_pl.functional.adaptation import Adapted, TaskLearner, Theta, adapt
 from metanas_pl.functional.averaging import MeanOfTasks, mean_of_finite
 from metanas_pl.functional.batching import map_tasks
@@ -203,7 +204,7 @@ class EpisodeLearner:
             if all(leaf.isfinite().all() for leaf in pytree.tree_leaves(results[-1])):
                 states = results[-1].states
         if states == ((), ()) and self.meta.inner.optimizer != "sgd":
-            raise ValueError(
+            raise UserError(
                 f"meta.inner.state=carried: meta={self.meta.name} hands no inner states on; use fresh"
             )
         return pytree.tree_map(lambda *parts: torch.stack(parts), *results), states

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from metanas_pl.errors import UserError
+
 _Z95 = 1.96
 
 
@@ -26,13 +28,13 @@ def episode_accuracy(logits: Tensor, y: Tensor) -> Tensor:
         ``(...)`` accuracies between 0 and 1.
 
     Raises:
-        ValueError: the shapes do not belong together.
+        UserError: the shapes do not belong together.
 
     >>> episode_accuracy(torch.tensor([[[2.0, 1.0], [0.0, 3.0]]]), torch.tensor([[0, 0]]))
     tensor([0.5000])
     """
     if logits.shape[:-1] != y.shape:
-        raise ValueError(
+        raise UserError(
             f"logits {tuple(logits.shape)} and y {tuple(y.shape)} do not match: "
             "give (..., Q, N) and (..., Q)"
         )
@@ -45,7 +47,7 @@ def mean_interval95(values: Tensor) -> tuple[float, float]:
     One value has the interval 0; no value has mean and interval NaN.
 
     Raises:
-        ValueError: ``values`` is not one value per episode.
+        UserError: ``values`` is not one value per episode.
 
     >>> mean, interval = mean_interval95(torch.tensor([0.4, 0.6, 0.8]))
     >>> f"{mean:.2f} +- {interval:.3f}"
@@ -68,14 +70,14 @@ def paired_gain95(a: Tensor, b: Tensor) -> tuple[float, float]:
         b: ``(T,)`` values of the other model on the same episodes in the same order.
 
     Raises:
-        ValueError: the numbers of episodes differ.
+        UserError: the numbers of episodes differ.
 
     >>> gain, interval = paired_gain95(torch.tensor([0.2, 0.9]), torch.tensor([0.3, 1.0]))
     >>> f"{gain:.2f} +- {interval:.2f}"
     '0.10 +- 0.00'
     """
     if a.shape != b.shape:
-        raise ValueError(
+        raise UserError(
             f"a {tuple(a.shape)} and b {tuple(b.shape)} must hold the same episodes: "
             "evaluate both models on one list of episodes"
         )
@@ -117,7 +119,7 @@ class EpisodeMean(Metric):
             values: ``(T,)`` one value per episode.
 
         Raises:
-            ValueError: ``values`` has another number of dimensions.
+            UserError: ``values`` has another number of dimensions.
         """
         values = _per_episode(values)
         self.n += values.numel()
@@ -142,7 +144,7 @@ class EpisodeMean(Metric):
 def _per_episode(values: Tensor) -> Tensor:
     """``values`` without gradient in float64; refused unless there is one per episode."""
     if values.ndim != 1:
-        raise ValueError(
+        raise UserError(
             f"values {tuple(values.shape)} must have shape (T,), one value per episode: "
             "average within each episode first"
         )

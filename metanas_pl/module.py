@@ -20,6 +20,7 @@ from metanas_pl.conf import (
     from_plain,
     plain,
 )
+from metanas_pl.errors import UserError
 from metanas_pl.functional.adaptation import Theta
 from metanas_pl.functional.optimizers import AdamState
 from metanas_pl.functional.relaxation import Mask, Mixing, entropy, is_member, is_operation, softmax
@@ -220,7 +221,7 @@ class MetaNASModule(pl.LightningModule):
         optimizer = make([g for g in groups if g["params"]])
         self.total_steps = float(self.trainer.estimated_stepping_batches)
         if self.nas.auxiliary_skip and not math.isfinite(self.total_steps):
-            raise ValueError(f"nas={self.nas.name} decays over training: set trainer.max_steps")
+            raise UserError(f"nas={self.nas.name} decays over training: set trainer.max_steps")
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_factor(outer, step, self.total_steps)
         )
@@ -234,7 +235,7 @@ class MetaNASModule(pl.LightningModule):
         step = torch.tensor([self.global_step, -self.global_step], device=self.device)
         last, first = self.trainer.strategy.reduce(step, reduce_op="max").tolist()
         if last != -first:
-            raise ValueError(
+            raise UserError(
                 f"ranks go on after outer steps {-first} to {last}: "
                 "put hydra.run.dir on a disk that all of them see"
             )
@@ -243,7 +244,7 @@ class MetaNASModule(pl.LightningModule):
         """Refuse what cannot be exact."""
         check_strategy(type(self.trainer.strategy).__name__)
         if self.meta.inner.state == "carried" and self.trainer.world_size > 1:
-            raise ValueError(
+            raise UserError(
                 f"meta.inner.state=carried passes states from task to task in order: "
                 f"trainer.devices gives {self.trainer.world_size} processes, it must be 1"
             )

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
+from metanas_pl.errors import UserError
 from metanas_pl.functional.adaptation import Batch, Objective, Support, Theta
 from metanas_pl.functional.grouped import call_grouped
 from metanas_pl.functional.heads import empty_head, prototype_head
@@ -100,7 +101,7 @@ class EpisodeNetwork(NamedTuple):
         """Where a task starts: theta, with an empty head or one from class means unless it is learned.
 
         Raises:
-            ValueError: a meta-learned head has other ways than the episode.
+            UserError: a meta-learned head has other ways than the episode.
         """
         if self.head == "prototypes":
             return theta
@@ -108,7 +109,7 @@ class EpisodeNetwork(NamedTuple):
             n_learned = theta.weights["head.bias"].shape[0]
             if n_learned != self.n_ways or support.ways is not None:
                 asked = self.n_ways if support.ways is None else f"2 to {self.n_ways}"
-                raise ValueError(
+                raise UserError(
                     f"data.n_ways={asked}, but the meta-learned head has {n_learned} ways: "
                     "train with meta.head=zero or prototype_init to test other numbers of ways"
                 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from metanas_pl.errors import UserError
+
 Range = int | Sequence[int]
 
 
@@ -12,7 +14,7 @@ def bounds(size: Range) -> tuple[int, int]:
     """Least and largest of a number or a range.
 
     Raises:
-        ValueError: it is neither.
+        UserError: it is neither.
 
     >>> bounds(5), bounds([5, 20])
     ((5, 5), (5, 20))
@@ -20,7 +22,7 @@ def bounds(size: Range) -> tuple[int, int]:
     ends = size if isinstance(size, Sequence) and not isinstance(size, str) else [size, size]
     if len(ends) == 2 and all(_is_whole(end) for end in ends) and ends[0] <= ends[1]:
         return ends[0], ends[1]
-    raise ValueError(f"{size} is neither a whole number nor a range [least, largest] of two")
+    raise UserError(f"{size} is neither a whole number nor a range [least, largest] of two")
 
 
 def in_words(size: Range) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from metanas_pl import cli, conf
+from metanas_pl.errors import UserError
 from metanas_pl.evaluate import as_trained, load
 from metanas_pl.survival.resume import steps_of
 
@@ -42,7 +43,7 @@ def run(settings: Sequence[str]) -> list[Row]:
     """Replay the episode that ``KEY=VALUE`` words name, print the table and return its rows.
 
     Raises:
-        ValueError: a word that makes no sense, or no such checkpoint or episode.
+        UserError: a word that makes no sense, or no such checkpoint or episode.
     """
     ours, overrides = parse(settings)
     cfg = cli.compose_checked(["run_dir=.", *overrides])
@@ -72,10 +73,10 @@ def parse(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         elif equals and key.partition(".")[0] in GROUPS:
             overrides.append(word)
         else:
-            raise ValueError(f"{word}: metanas-replay takes {HELP}")
+            raise UserError(f"{word}: metanas-replay takes {HELP}")
     for key in ("ckpt_path", "episode"):
         if key not in ours:
-            raise ValueError(f"{key} is missing: metanas-replay ckpt_path=FILE episode=N")
+            raise UserError(f"{key} is missing: metanas-replay ckpt_path=FILE episode=N")
     conf.check(ours["episode"].isdecimal(), "episode", ours["episode"], "give a whole number")
     conf.check_choice("split", ours["split"], SPLITS)
     return ours, overrides

@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from metanas_pl.errors import UserError
+
 
 def resolve(path: str, key: str) -> Callable[..., Any]:
     """The function at dotted ``path``.
 
     Raises:
-        ValueError: there is none; the message names the configuration ``key``.
+        UserError: there is none; the message names the configuration ``key``.
 
     >>> resolve("math.sqrt", "nas.relaxation")(4.0)
     2.0
@@ -22,9 +24,9 @@ def resolve(path: str, key: str) -> Callable[..., Any]:
     try:
         function = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise ValueError(f"{key}={path} cannot be imported: {error}") from None
+        raise UserError(f"{key}={path} cannot be imported: {error}") from None
     if not callable(function):
-        raise ValueError(f"{key}={path} is not a function")
+        raise UserError(f"{key}={path} is not a function")
     return function
 
 
@@ -37,7 +39,7 @@ def resolve_all(config: Any, group: str, names: tuple[str, ...]) -> dict[str, An
         names: attributes to resolve.
 
     Raises:
-        ValueError: a function cannot be imported, or no function takes one of the options.
+        UserError: a function cannot be imported, or no function takes one of the options.
     """
     paths = {name: getattr(config, name) for name in names}
     functions = {
@@ -49,7 +51,7 @@ def resolve_all(config: Any, group: str, names: tuple[str, ...]) -> dict[str, An
     for option, value in config.options.items():
         if option not in known:
             allowed = ", ".join(known) or "none"
-            raise ValueError(
+            raise UserError(
                 f"{group}.options.{option}={value}: {group}={config.name} has the options {allowed}"
             )
     return {

@@ -17,6 +17,7 @@ from metanas_pl.conf import (
     from_plain,
     plain,
 )
+from metanas_pl.errors import UserError
 from metanas_pl.resolve import resolve
 from metanas_pl.spaces.base import SearchSpace
 
@@ -30,7 +31,7 @@ def build_space(
     """The search space that the builder of a complete configuration makes for these images and ways.
 
     Raises:
-        ValueError: it cannot be imported, or has not what the NAS method needs.
+        UserError: it cannot be imported, or has not what the NAS method needs.
     """
     values = plain(config)
     builder = resolve(values["builder"], "space.builder")
@@ -40,7 +41,7 @@ def build_space(
     extra = {k: v for k, v in asked.items() if nas.search and v != default[k]}
     unknown = sorted(set(extra) - set(inspect.signature(builder).parameters))
     if unknown:
-        raise ValueError(f"nas={nas.name} needs {unknown[0]}, which space={values['name']} has not")
+        raise UserError(f"nas={nas.name} needs {unknown[0]}, which space={values['name']} has not")
     return builder(
         values,
         in_channels=in_channels,
@@ -63,12 +64,12 @@ def check_builder(config: Mapping[str, Any]) -> None:
     A function that takes whatever it is given may do whatever the rest of ``config`` says.
 
     Raises:
-        ValueError: it is from another package, and does not name the arguments of a builder.
+        UserError: it is from another package, and does not name the arguments of a builder.
     """
     builder = resolve(config["builder"], "space.builder")
     if not is_ours(config) and not BUILDER_ARGUMENTS <= set(inspect.signature(builder).parameters):
         names = ", ".join(sorted(BUILDER_ARGUMENTS))
-        raise ValueError(f"space.builder={config['builder']} does not name its arguments {names}")
+        raise UserError(f"space.builder={config['builder']} does not name its arguments {names}")
 
 
 def complete(config: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from metanas_pl.conf import MetaConfig, NASConfig
+from metanas_pl.errors import UserError
 from metanas_pl.functional.adaptation import TaskLearner, Theta
 from metanas_pl.functional.heads import HEAD
 from metanas_pl.functional.optimizers import InnerOptimizer, Params, make_optimizer
@@ -121,7 +122,7 @@ class Builder:
         if cost.kind == "none":
             return own
         if costs is None or not costs.parts:
-            raise ValueError(f"nas.cost.kind={cost.kind}: this space has nothing to choose from")
+            raise UserError(f"nas.cost.kind={cost.kind}: this space has nothing to choose from")
 
         def penalty(mixing: Mixing) -> Tensor:
             expected = expected_cost(self.space, costs, mixing)

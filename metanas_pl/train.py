@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from metanas_pl import cli, conf
-from metanas_pl.survival.failures import AFTER_SIGNAL
+from metanas_pl.errors import AFTER_SIGNAL
 from metanas_pl.survival.ranks import naming_lost_ranks
 from metanas_pl.survival.resume import choose_checkpoint, steps_of
 

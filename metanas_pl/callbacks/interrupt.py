@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
 
-from metanas_pl.survival.failures import AFTER_SIGNAL
+from metanas_pl.errors import AFTER_SIGNAL
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from metanas_pl.errors import RunFailed, UserError
 from metanas_pl.survival.disk import RowsFile
-from metanas_pl.survival.failures import RunFailed
 from metanas_pl.survival.resume import is_inside
 
 STEPS = 10
@@ -26,12 +26,12 @@ class SkippedEpisodes(pl.Callback):
         max_share: of skipped tasks among those of ten outer steps; above it the run stops.
 
     Raises:
-        ValueError: ``max_share`` is no share.
+        UserError: ``max_share`` is no share.
     """
 
     def __init__(self, run_dir: str, max_share: float = 0.5) -> None:
         if not 0 <= max_share <= 1:
-            raise ValueError(f"callbacks.skipped.max_share={max_share} makes no sense: from 0 to 1")
+            raise UserError(f"callbacks.skipped.max_share={max_share} makes no sense: from 0 to 1")
         self.max_share = max_share
         self.run_dir = run_dir
         self._file = RowsFile(Path(run_dir) / "skipped_episodes.csv")

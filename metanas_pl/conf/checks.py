@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from metanas_pl.errors import UserError
 from metanas_pl.ranges import bounds
 
 
 def check(condition: bool, key: str, value: Any, allowed: str) -> None:
     """Raise a ``ValueError`` that names the key, its value and what is allowed."""
     if not condition:
-        raise ValueError(f"{key}={value} makes no sense: {allowed}")
+        raise UserError(f"{key}={value} makes no sense: {allowed}")
 
 
 def check_choice(key: str, value: str, choices: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from metanas_pl.data import transforms
 from metanas_pl.data.episodes import Episode
+from metanas_pl.errors import UserError
 
 SETS = ("both", "support", "query")
 _AFFINE, _OTHERS = (
@@ -54,13 +55,13 @@ class Augmentation(NamedTuple):
         """From a mapping of some of the fields.
 
         Raises:
-            ValueError: one is unknown.
+            UserError: one is unknown.
         """
         if unknown := set(settings) - set(cls._fields):
             known = ", ".join(cls._fields)
-            raise ValueError(f"augment: {unknown.pop()} is unknown, known are {known}")
+            raise UserError(f"augment: {unknown.pop()} is unknown, known are {known}")
         if settings.get("sets", "both") not in SETS:
-            raise ValueError(f"augment: sets={settings['sets']}, choose one of {', '.join(SETS)}")
+            raise UserError(f"augment: sets={settings['sets']}, choose one of {', '.join(SETS)}")
         return cls(**settings)
 
     @property

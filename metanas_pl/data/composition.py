@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metanas_pl.data.store import ClassInfo
+from metanas_pl.errors import UserError
 from metanas_pl.ranges import Range, bounds
 
 CHOICES = {
@@ -84,39 +85,37 @@ def check_composition(
     """Refuse a composition that the classes cannot give.
 
     Raises:
-        ValueError: too few classes, too few images in one, or an unknown choice.
+        UserError: too few classes, too few images in one, or an unknown choice.
     """
     for name, choices in CHOICES.items():
         if (value := getattr(how, name)) not in choices:
-            raise ValueError(
-                f"data.{name}={value!r} is unknown: choose one of {', '.join(choices)}"
-            )
+            raise UserError(f"data.{name}={value!r} is unknown: choose one of {', '.join(choices)}")
     least, largest = bounds(how.n_ways)
     if how.sampling == "group":
         sizes = {info.group: 0 for info in classes}
         for info in classes:
             sizes[info.group] += turns
         if len(sizes) < 2 and "" in sizes:
-            raise ValueError(f"data.sampling=group: the classes of {where} have no groups")
+            raise UserError(f"data.sampling=group: the classes of {where} have no groups")
         if least > max(sizes.values()):
-            raise ValueError(
+            raise UserError(
                 f"data.n_ways={how.n_ways} with data.sampling=group: the largest group of {where} "
                 f"has {max(sizes.values())} classes"
             )
     elif not 0 < largest <= len(classes) * turns:
-        raise ValueError(
+        raise UserError(
             f"data.n_ways={how.n_ways}, but {where} has {len(classes) * turns} classes: "
             f"choose 2..{len(classes) * turns}"
         )
     smallest, wanted = min(i.count for i in classes), bounds(how.n_shots)[1] + how.n_queries
     if how.small_classes == "refuse" and wanted > smallest:
-        raise ValueError(
+        raise UserError(
             f"data.n_shots={how.n_shots} and data.n_queries={how.n_queries} (data.n_train_* "
             f"in training) need {wanted} images a class, but the smallest class of {where} has "
             f"{smallest}: their sum must be at most {smallest}, or data.small_classes=shrink"
         )
     if smallest < 2:
-        raise ValueError(f"a class of {where} has one image: none would be left for its query set")
+        raise UserError(f"a class of {where} has one image: none would be left for its query set")
 
 
 def _draw(rng: np.random.Generator, least: int, largest: int, n: int | None = None) -> np.ndarray:

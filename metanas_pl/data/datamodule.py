@@ -20,6 +20,7 @@ from metanas_pl.data.loader import EpisodeLoader
 from metanas_pl.data.mixture import MixtureDataset
 from metanas_pl.data.sources import DataRequest, prepare_source
 from metanas_pl.data.store import SPLITS, ClassStore
+from metanas_pl.errors import UserError
 from metanas_pl.ranges import Range
 
 
@@ -67,7 +68,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         other_data: take other stores than those of ``trained_on``.
 
     Raises:
-        ValueError: the numbers do not fit each other, the data set, or the number of ranks; or the
+        UserError: the numbers do not fit each other, the data set, or the number of ranks; or the
             data is not that of the training.
     """
 
@@ -102,7 +103,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         super().__init__()
         self.save_hyperparameters(logger=False)  # so that a checkpoint knows its episodes
         if n_train_episodes % meta_batch_size:
-            raise ValueError(
+            raise UserError(
                 f"data.n_train_episodes={n_train_episodes} must be a multiple of "
                 f"data.meta_batch_size={meta_batch_size}"
             )
@@ -214,12 +215,12 @@ class EpisodeDataModule(pl.LightningDataModule):
         """Batches of ``meta_batch_size / world_size`` training tasks; resumable in mid-epoch."""
         _, world_size = self._rank_and_world_size()
         if self.meta_batch_size % world_size:
-            raise ValueError(
+            raise UserError(
                 f"data.meta_batch_size={self.meta_batch_size} cannot be shared evenly by "
                 f"{world_size} processes (trainer.devices): choose a multiple of {world_size}"
             )
         if self.n_train_episodes % self.n_tasks_per_step:
-            raise ValueError(
+            raise UserError(
                 f"data.n_train_episodes={self.n_train_episodes} must be a multiple of "
                 f"data.meta_batch_size times trainer.accumulate_grad_batches={self.n_tasks_per_step}"
             )
@@ -244,11 +245,11 @@ class EpisodeDataModule(pl.LightningDataModule):
         """One episode as the network sees it; those of training are counted through all epochs.
 
         Raises:
-            ValueError: the split has no such episode.
+            UserError: the split has no such episode.
         """
         dataset = self.dataset(split)
         if split != "train" and index >= len(dataset):
-            raise ValueError(f"episode={index}: {split} has episodes 0 to {len(dataset) - 1}")
+            raise UserError(f"episode={index}: {split} has episodes 0 to {len(dataset) - 1}")
         return self._augmented(collate([dataset[divmod(index, len(dataset))]]), split)
 
     def _augmented(self, batch: EpisodeBatch, split: str) -> EpisodeBatch:
@@ -267,7 +268,7 @@ class EpisodeDataModule(pl.LightningDataModule):
     def _loader(self, split: str, batch_size: int) -> EpisodeLoader:
         rank, world_size = self._rank_and_world_size()
         if len(self.dataset(split)) < world_size:  # Lightning would wait for the idle ones for ever
-            raise ValueError(
+            raise UserError(
                 f"data.n_{split}_episodes={len(self.dataset(split))} leaves some of {world_size} "
                 f"processes without an episode: take at least {world_size}"
             )
@@ -281,7 +282,5 @@ def _one_each(root: str | None | Sequence[str | None], n: int) -> list[str | Non
     """A root for each of ``n`` sources; one for all is repeated."""
     roots = [root] * n if root is None or isinstance(root, str) else list(root)
     if len(roots) != n:
-        raise ValueError(
-            f"data.root={roots}: give one for each of the {n} data sets of data.source"
-        )
+        raise UserError(f"data.root={roots}: give one for each of the {n} data sets of data.source")
     return roots

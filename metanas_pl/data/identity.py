@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from metanas_pl.data.store import SPLITS, ClassStore
+from metanas_pl.errors import UserError
 
 KEYS = {"name", "image_shape", "checksum", "n_classes", "split", "mean", "std"}
 Identity = dict[str, Any]
@@ -36,11 +37,11 @@ def checked(state: Any) -> list[Identity]:
     """The identities in what ``EpisodeDataModule.state_dict`` wrote; none if there is nothing.
 
     Raises:
-        ValueError: it is something else.
+        UserError: it is something else.
     """
     stores = state.get("stores", []) if isinstance(state, dict) else None
     if not isinstance(stores, list) or not all(_is_identity(store) for store in stores):
-        raise ValueError("the checkpoint is damaged: it does not tell the data of its training")
+        raise UserError("the checkpoint is damaged: it does not tell the data of its training")
     return stores
 
 
@@ -89,12 +90,12 @@ def check_same(then: Sequence[Identity], now: Sequence[Identity], remedy: str) -
         remedy: what to do about it, the end of the message.
 
     Raises:
-        ValueError: names the store and in what it differs from the one of the same name, or the first.
+        UserError: names the store and in what it differs from the one of the same name, or the first.
     """
     for store in now:
         if all(differences(known, store) for known in then):
             nearest = next((known for known in then if known["name"] == store["name"]), then[0])
-            raise ValueError(
+            raise UserError(
                 f"data.source: {store['name']} is not the data that the network was trained on "
                 f"({nearest['name']}); {'; '.join(differences(nearest, store))}: {remedy}"
             )

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from metanas_pl.data.episodes import EpisodeBatch, EpisodeDataset, EpisodeSampler, collate
 from metanas_pl.data.mixture import MixtureDataset
+from metanas_pl.errors import UserError
 
 
 class EpisodeLoader:
@@ -100,11 +101,11 @@ class EpisodeLoader:
         """Continue after ``state``; the end of an epoch is the beginning of the next.
 
         Raises:
-            ValueError: it is no such state.
+            UserError: it is no such state.
         """
         tells = isinstance(state, dict) and {"epoch", "tasks"} <= set(state)
         if not tells or any(type(n) is not int or n < 0 for n in state.values()):
-            raise ValueError("the checkpoint is damaged: it does not tell which episodes come next")
+            raise UserError("the checkpoint is damaged: it does not tell which episodes come next")
         epoch, tasks = state["epoch"], state["tasks"]
         if tasks >= len(self.dataset):
             epoch, tasks = epoch + 1, 0

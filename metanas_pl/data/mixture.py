@@ -8,6 +8,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from metanas_pl.data.episodes import Constants, Episode, EpisodeDataset, episode_rng
+from metanas_pl.errors import UserError
 
 
 class MixtureDataset(Dataset[Episode]):
@@ -18,7 +19,7 @@ class MixtureDataset(Dataset[Episode]):
         weights: how often each is drawn; they need not sum to 1. None draws all alike.
 
     Raises:
-        ValueError: numbers that do not fit, or images of different shapes.
+        UserError: numbers that do not fit, or images of different shapes.
     """
 
     def __init__(
@@ -26,13 +27,13 @@ class MixtureDataset(Dataset[Episode]):
     ) -> None:
         weights = [1.0] * len(parts) if weights is None else weights
         if len(weights) != len(parts) or min(weights) < 0 or sum(weights) <= 0:
-            raise ValueError(
+            raise UserError(
                 f"data.weights={list(weights)}: give each of the {len(parts)} data sets of "
                 "data.source a weight of at least 0, and one of them more"
             )
         shapes = {part.store.meta.name: part.store.image_shape for part in parts}
         if len(set(shapes.values())) > 1:
-            raise ValueError(f"data.source: images of a mixture need one shape, they have {shapes}")
+            raise UserError(f"data.source: images of a mixture need one shape, they have {shapes}")
         self.parts = list(parts)
         self.epoch = 0
         self._shares = np.array(weights, dtype=float) / sum(weights)

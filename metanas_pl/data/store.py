@@ -29,6 +29,7 @@ from metanas_pl.data.store_table import (
     StoreTable,
     read_table,
 )
+from metanas_pl.errors import UserError
 
 __all__ = ["SPLITS", "ClassImages", "ClassInfo", "ClassStore", "StoreMeta", "build_store"]
 
@@ -70,7 +71,7 @@ class ClassStore:
 
         Raises:
             FileNotFoundError: there is no complete store in ``path``.
-            ValueError: the store was written by another version, or is cut short or damaged.
+            UserError: the store was written by another version, or is cut short or damaged.
         """
         path = Path(path)
         table_file, array_file = path / "store.json", path / "images.npy"
@@ -81,7 +82,7 @@ class ClassStore:
             header = file.read(_HEADER_BYTES)
         size = _HEADER_BYTES + math.prod(table.shape)
         if header != _npy_header(table.shape) or array_file.stat().st_size != size:
-            raise ValueError(
+            raise UserError(
                 f"{array_file} is cut short or damaged: delete {path}, it is built anew"
             )
         return cls(path, np.memmap(array_file, np.uint8, "r", _HEADER_BYTES, table.shape), table)
@@ -103,7 +104,7 @@ class ClassStore:
     def classes(self, split: str) -> tuple[ClassInfo, ...]:
         """The classes of ``split`` in the order in which they are stored."""
         if split not in SPLITS:
-            raise ValueError(f"split {split!r} is unknown: choose one of {', '.join(SPLITS)}")
+            raise UserError(f"split {split!r} is unknown: choose one of {', '.join(SPLITS)}")
         return self._classes[split]
 
     def n_classes(self, split: str) -> int:
@@ -116,7 +117,7 @@ class ClassStore:
         for start in range(0, len(self.images), 4096):
             digest.update(self.images[start : start + 4096].tobytes())
         if digest.hexdigest() != self.checksum:
-            raise ValueError(f"{self.path} is damaged (checksum): delete it, it is built anew")
+            raise UserError(f"{self.path} is damaged (checksum): delete it, it is built anew")
 
 
 def build_store(path: str | Path, classes: Iterable[ClassImages], meta: StoreMeta) -> ClassStore:
@@ -132,7 +133,7 @@ def build_store(path: str | Path, classes: Iterable[ClassImages], meta: StoreMet
         meta: what the images are.
 
     Raises:
-        ValueError: a class is empty, occurs twice, or its images do not fit the others.
+        UserError: a class is empty, occurs twice, or its images do not fit the others.
     """
     path = Path(path).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -211,21 +212,21 @@ class _Writer:
     def _check(self, item: ClassImages, images: np.ndarray) -> None:
         label = f"class {item.name!r} of group {item.group!r}"
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.shape:
-            raise ValueError(
+            raise UserError(
                 f"{label}: images are {images.dtype} {images.shape}, expected uint8 "
                 f"(n, C, H, W) with (C, H, W) = {self.shape}"
             )
         if not len(images):
-            raise ValueError(f"{label} has no images")
+            raise UserError(f"{label} has no images")
         if item.split not in SPLITS:
-            raise ValueError(f"{label}: split {item.split!r} is none of {', '.join(SPLITS)}")
+            raise UserError(f"{label}: split {item.split!r} is none of {', '.join(SPLITS)}")
         if (item.group, item.name) in self.table:
-            raise ValueError(f"{label} occurs twice: a class belongs to one split and comes once")
+            raise UserError(f"{label} occurs twice: a class belongs to one split and comes once")
 
     def finish(self) -> dict[str, Any]:
         """Write the header; return the table as plain values."""
         if not self.table:
-            raise ValueError("a class store needs at least one class")
+            raise UserError("a class store needs at least one class")
         self.file.seek(0)
         self.file.write(_npy_header((self.n_images, *self.shape)))
         moments = np.broadcast_to(self.moments, (3, self.shape[0]))  # also without train images

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from metanas_pl.errors import UserError
+
 SPLITS = ("train", "val", "test")
 FORMAT_VERSION = 1
 
@@ -73,16 +75,16 @@ def read_table(file: Path) -> StoreTable:
     """The table in ``file``, every value checked.
 
     Raises:
-        ValueError: another version wrote it, or it is damaged.
+        UserError: another version wrote it, or it is damaged.
     """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
         version = values["version"]
         table = None if version != FORMAT_VERSION else _table(values)
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise ValueError(f"{file} is damaged ({_reason(error)}): {_remedy(file)}") from error
+        raise UserError(f"{file} is damaged ({_reason(error)}): {_remedy(file)}") from error
     if table is None:
-        raise ValueError(
+        raise UserError(
             f"{file.parent} has store version {version!r}, this release reads {FORMAT_VERSION}: "
             f"{_remedy(file)}"
         )
@@ -112,7 +114,7 @@ def _table(values: dict[str, Any]) -> StoreTable:
 
 def _expect(fits: bool, what: str) -> None:
     if not fits:
-        raise ValueError(f"{what} makes no sense")
+        raise UserError(f"{what} makes no sense")
 
 
 def _is_count(value: Any) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from metanas_pl.data.cache import CachedStore, default_cache_dir, stores_in
 from metanas_pl.data.sources import SOURCES
 from metanas_pl.data.store import ClassStore
+from metanas_pl.errors import UserError
 
 
 def add_store_argument(parser: argparse.ArgumentParser) -> None:
@@ -22,21 +23,21 @@ def find_stores(name: str) -> list[CachedStore]:
     """The stores of the data set ``name``, or the one with this key.
 
     Raises:
-        ValueError: there are none.
+        UserError: there are none.
     """
     stores = stores_in(default_cache_dir())
     if found := [cached for cached in stores if name in (cached.key, cached.source)]:
         return found
     if name in SOURCES:
-        raise ValueError(f"{name} is not there yet: metanas-data prepare {name}")
+        raise UserError(f"{name} is not there yet: metanas-data prepare {name}")
     known = [*SOURCES, *(cached.key for cached in stores)]
-    raise ValueError(f"{name} is no store in {default_cache_dir()}{did_you_mean(name, known)}")
+    raise UserError(f"{name} is no store in {default_cache_dir()}{did_you_mean(name, known)}")
 
 
 def open_store(cached: CachedStore) -> ClassStore:
     """The store, or a ValueError that says why it cannot be opened."""
     if cached.store is None:
-        raise ValueError(cached.problem)
+        raise UserError(cached.problem)
     return cached.store
 
 

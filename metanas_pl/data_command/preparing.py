@@ -13,6 +13,7 @@ from metanas_pl.data.cache import default_cache_dir, stores_in
 from metanas_pl.data.sources import SOURCES, DataRequest, prepare_source
 from metanas_pl.data_command.names import did_you_mean
 from metanas_pl.data_command.tables import print_store
+from metanas_pl.errors import UserError
 
 HELP = "download and convert a data set; what is there already is not built again"
 KEYS = [field.name for field in fields(DataRequest)]
@@ -52,14 +53,14 @@ def data_config(name: str, settings: Sequence[str]) -> DataConfig:
     """The data group of a configuration with ``data=name`` and these settings.
 
     Raises:
-        ValueError: an unknown name or key, or a value that makes no sense.
+        UserError: an unknown name or key, or a value that makes no sense.
     """
     from omegaconf import OmegaConf
 
     from metanas_pl import cli
 
     if name not in SOURCES and "." not in name:
-        raise ValueError(f"there is no data set {name}{did_you_mean(name, list(SOURCES))}")
+        raise UserError(f"there is no data set {name}{did_you_mean(name, list(SOURCES))}")
     has_file = Path(cli.CONFIG_DIR, "data", f"{name}.yaml").is_file()
     chosen = f"data={name}" if has_file else f"data.source={name}"
     cli.register_schemas()
@@ -72,9 +73,9 @@ def data_config(name: str, settings: Sequence[str]) -> DataConfig:
 def _override(setting: str) -> str:
     key, equals, value = setting.removeprefix("data.").partition("=")
     if not equals:
-        raise ValueError(f"{setting}: expected KEY=VALUE, such as root={setting}")
+        raise UserError(f"{setting}: expected KEY=VALUE, such as root={setting}")
     if key.partition(".")[0] not in KEYS:
-        raise ValueError(f"there is no key {key}{did_you_mean(key, KEYS)}")
+        raise UserError(f"there is no key {key}{did_you_mean(key, KEYS)}")
     return f"data.{key}={value}"
 
 

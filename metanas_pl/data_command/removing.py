@@ -7,6 +7,7 @@ import argparse
 from metanas_pl.data.cache import remove_store
 from metanas_pl.data_command.names import add_store_argument, find_stores
 from metanas_pl.data_command.tables import size
+from metanas_pl.errors import UserError
 
 HELP = "delete a store from the cache, after a question; nothing else is ever deleted"
 
@@ -36,4 +37,4 @@ def _agreed(question: str) -> bool:
     try:
         return input(question).strip().lower() in ("y", "yes")
     except EOFError:
-        raise ValueError("there is nobody to ask: say --yes") from None
+        raise UserError("there is nobody to ask: say --yes") from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from metanas_pl.data.store import SPLITS
 from metanas_pl.data_command.names import add_store_argument, find_stores, open_store
+from metanas_pl.errors import UserError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,10 +34,10 @@ def run(args: argparse.Namespace) -> int:
     found = find_stores(args.name)
     if len(found) > 1:
         keys = ", ".join(cached.key for cached in found)
-        raise ValueError(f"{args.name} is there {len(found)} times, name one: {keys}")
+        raise UserError(f"{args.name} is there {len(found)} times, name one: {keys}")
     store = open_store(found[0])
     if min(args.shots, args.queries) < 1 or args.index < 0:
-        raise ValueError("--shots and --queries must be at least 1, --index at least 0")
+        raise UserError("--shots and --queries must be at least 1, --index at least 0")
 
     from metanas_pl.data.episodes import EpisodeDataset
     from metanas_pl.plotting import save_figure

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from metanas_pl.errors import UserError
+
 BACKENDS = ("loop", "vmap", "grouped")
 
 
@@ -39,6 +41,6 @@ def map_tasks(
     if backend in ("vmap", "grouped"):
         return torch.func.vmap(of_tensors, chunk_size=chunk_size)(*tensors)
     if backend != "loop":
-        raise ValueError(f"backend {backend!r} is unknown: choose one of {', '.join(BACKENDS)}")
+        raise UserError(f"backend {backend!r} is unknown: choose one of {', '.join(BACKENDS)}")
     results = [of_tensors(*parts) for parts in zip(*tensors, strict=True)]
     return pytree.tree_map(lambda *parts: torch.stack(parts), *results)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from metanas_pl.errors import UserError
 from metanas_pl.functional.adaptation import Adapted, Theta
 
 
@@ -146,10 +147,10 @@ def imaml(theta: Theta, task: Task, *, cg_steps: int = 5, damping: float = 0.0) 
         damping: added to lambda in the solve.
 
     Raises:
-        ValueError: lambda is 0.
+        UserError: lambda is 0.
     """
     if task.proximal <= 0:
-        raise ValueError("meta.inner.proximal=0 makes no sense with iMAML: it must be above 0")
+        raise UserError("meta.inner.proximal=0 makes no sense with iMAML: it must be above 0")
     adapted = task.adapt(theta)
     gradient, (loss, accuracy) = torch.func.grad_and_value(
         lambda point: task.query_loss(point, task.n_steps), has_aux=True

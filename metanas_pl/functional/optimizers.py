@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from metanas_pl.errors import UserError
+
 Params = dict[str, Tensor]
 Rate = float | Callable[[str], float]
 
@@ -124,4 +126,4 @@ def make_optimizer(
         return sgd(lr, weight_decay)
     if name == "adam":
         return adam(lr, betas, weight_decay=weight_decay)
-    raise ValueError(f"inner optimizer {name!r} is unknown: choose sgd or adam")
+    raise UserError(f"inner optimizer {name!r} is unknown: choose sgd or adam")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
+from metanas_pl.errors import UserError
 from metanas_pl.plotting.figures import DARK, LABEL, LIGHT
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def draw_mixing(mixing: Mapping[str, Array], primitives: Sequence[str], cell: st
         cell: ``normal`` or ``reduce``.
 
     Raises:
-        ValueError: there are no weights of that cell, or a shape does not fit.
+        UserError: there are no weights of that cell, or a shape does not fit.
 
     >>> figure = draw_mixing({"normal_0": np.eye(2)}, ["conv_3x3", "skip_connect"], "normal")
     >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
@@ -64,7 +65,7 @@ def _edge_table(
         breaks.append(len(rows))
         rows += [f"{i + 2} ← {j}" for j in range(i + 2)]
     if not parts:
-        raise ValueError(f"mixing has no {cell}_0, only {sorted(mixing)}: name a cell it holds")
+        raise UserError(f"mixing has no {cell}_0, only {sorted(mixing)}: name a cell it holds")
     return np.concatenate(parts), rows, breaks
 
 
@@ -85,11 +86,11 @@ def _pair_table(
 
 def _checked(mixing: Mapping[str, Array], key: str, shape: tuple[int, ...]) -> np.ndarray:
     if key not in mixing:
-        raise ValueError(f"mixing lacks {key}: give it for every node or for none")
+        raise UserError(f"mixing lacks {key}: give it for every node or for none")
     value = mixing[key]
     array = value.detach().cpu().float().numpy() if isinstance(value, Tensor) else np.asarray(value)
     if array.shape != shape:
-        raise ValueError(f"mixing[{key!r}] has shape {array.shape}: it must be {shape}")
+        raise UserError(f"mixing[{key!r}] has shape {array.shape}: it must be {shape}")
     return array
 
 
@@ -123,7 +124,7 @@ def draw_history(
         x: the key on the horizontal axis.
 
     Raises:
-        ValueError: there are no keys, or no row holds both ``x`` and one of them.
+        UserError: there are no keys, or no row holds both ``x`` and one of them.
 
     >>> figure = draw_history([{"step": 0, "loss": 2.0}, {"step": 1, "loss": 1.5}], ["loss"])
     >>> figure.axes[0].get_title(loc="left")
@@ -133,7 +134,7 @@ def draw_history(
 
     known = sorted({name for row in rows for name in row})
     if not keys:
-        raise ValueError(f"keys is empty: choose from {known}")
+        raise UserError(f"keys is empty: choose from {known}")
     n_columns = min(3, len(keys))
     n_rows = math.ceil(len(keys) / n_columns)
     figure = Figure(figsize=(3.6 * n_columns, 2.5 * n_rows), layout="constrained")
@@ -141,7 +142,7 @@ def draw_history(
     for axes, key in zip(panels, keys, strict=False):
         points = [(row[x], row[key]) for row in rows if x in row and key in row]
         if not points:
-            raise ValueError(f"no row holds {x!r} and {key!r}: choose from {known}")
+            raise UserError(f"no row holds {x!r} and {key!r}: choose from {known}")
         axes.plot(*zip(*points, strict=True), color="#1d4ed8", lw=1.6, marker="o", ms=3)
         axes.set_title(key, loc="left", fontsize=10, color=DARK)
         axes.set_xlabel(x, fontsize=8.5)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metanas_pl.errors import UserError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -45,13 +47,13 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure as ``.svg`` or ``.png``; the same figure gives the same bytes.
 
     Raises:
-        ValueError: another suffix.
+        UserError: another suffix.
     """
     import matplotlib
 
     path = Path(path)
     if path.suffix not in (".svg", ".png"):
-        raise ValueError(f"cannot write {path.name!r}: the suffix must be .svg or .png")
+        raise UserError(f"cannot write {path.name!r}: the suffix must be .svg or .png")
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"Date": None} if path.suffix == ".svg" else None
     with matplotlib.rc_context({"svg.hashsalt": "metanas"}):

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
+from metanas_pl.errors import UserError
 from metanas_pl.spaces.genes import Cell
 
 
@@ -33,10 +34,10 @@ class Architecture(ABC):
         """Nodes and output states of the cell called ``name``.
 
         Raises:
-            ValueError: there is no such cell.
+            UserError: there is no such cell.
         """
         if name not in self.CELL_NAMES:
-            raise ValueError(f"cell {name!r} is unknown: choose from {', '.join(self.CELL_NAMES)}")
+            raise UserError(f"cell {name!r} is unknown: choose from {', '.join(self.CELL_NAMES)}")
         return self._cell(name)
 
     def save(self, path: str | Path) -> None:
@@ -47,7 +48,7 @@ class Architecture(ABC):
         """Graphviz text of one cell, for ``dot -Tsvg``.
 
         Raises:
-            ValueError: there is no such cell.
+            UserError: there is no such cell.
         """
         nodes, outputs = self.cell(cell)
         lines = ["rankdir=LR;"]
@@ -65,14 +66,14 @@ def read_text(name_or_path: str | Path, expected: str) -> str:
     """Content of a file that a user named.
 
     Raises:
-        ValueError: there is no such file (it must be what ``expected`` says), or it holds no text.
+        UserError: there is no such file (it must be what ``expected`` says), or it holds no text.
     """
     if not os.path.isfile(name_or_path):
-        raise ValueError(f"genotype {str(name_or_path)!r} is neither {expected} nor a JSON file")
+        raise UserError(f"genotype {str(name_or_path)!r} is neither {expected} nor a JSON file")
     try:
         return Path(name_or_path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{name_or_path}: {error}") from error
+        raise UserError(f"{name_or_path}: {error}") from error
 
 
 def _quoted(name: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from metanas_pl.errors import UserError
 from metanas_pl.functional.relaxation import Mixing
 from metanas_pl.spaces.base import Context, SearchSpace
 from metanas_pl.spaces.layers import Conv, Head, Reference, pool
@@ -36,7 +37,7 @@ class Conv4(SearchSpace):
     ) -> None:
         super().__init__()
         if image_size < 16:
-            raise ValueError(f"space=conv4 halves images 4 times: {image_size} pixels is below 16")
+            raise UserError(f"space=conv4 halves images 4 times: {image_size} pixels is below 16")
         self.strided = strided
         widths = (in_channels, channels, channels, channels)
         self.blocks = nn.ModuleList(
@@ -91,7 +92,7 @@ class ResNet12(SearchSpace):
     ) -> None:
         super().__init__()
         if image_size < 2 ** len(channels):
-            raise ValueError(
+            raise UserError(
                 f"space=resnet12 halves images {len(channels)} times: {image_size} pixels is below "
                 f"{2 ** len(channels)}"
             )

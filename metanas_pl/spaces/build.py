@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from metanas_pl.errors import UserError
 from metanas_pl.spaces.backbones import Conv4, ResNet12
 from metanas_pl.spaces.base import CellNetwork
 from metanas_pl.spaces.derived import DerivedNetwork
@@ -49,14 +50,14 @@ def chosen_genotype(config: Mapping[str, Any], load: Callable[[str], T], form: s
     """What ``load`` makes of ``config["genotype"]``, which has the ``form`` that users are told.
 
     Raises:
-        ValueError: there is no genotype, or ``load`` refuses it.
+        UserError: there is no genotype, or ``load`` refuses it.
     """
     if config["genotype"] is None:
-        raise ValueError(f"nas=fixed needs space.genotype=<{form}>")
+        raise UserError(f"nas=fixed needs space.genotype=<{form}>")
     try:
         return load(config["genotype"])
     except ValueError as error:
-        raise ValueError(f"space.genotype={config['genotype']}: {error}") from error
+        raise UserError(f"space.genotype={config['genotype']}: {error}") from error
 
 
 def nasbench201(

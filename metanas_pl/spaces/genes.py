@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from metanas_pl.errors import UserError
+
 Gene = tuple[str, int]
 """A primitive and the state it is applied to."""
 
@@ -20,7 +22,7 @@ def checked_cell(cell: Any, where: str, n_inputs: int = 2) -> Cell:
     """``cell`` as tuples.
 
     Raises:
-        ValueError: it is not a list of nodes of genes, or an input does not exist at that place;
+        UserError: it is not a list of nodes of genes, or an input does not exist at that place;
             the message begins with ``where``.
 
     >>> checked_cell([[["conv_3x3", 0]]], "normal")
@@ -39,9 +41,9 @@ def checked_cell(cell: Any, where: str, n_inputs: int = 2) -> Cell:
 def _checked_gene(gene: Any, where: str, n_states: int) -> Gene:
     parts = _sequence(gene, where, "a pair (primitive, input)")
     if len(parts) != 2 or not isinstance(parts[0], str) or not parts[0]:
-        raise ValueError(f"{where}: {brief(gene)} must be a pair (primitive name, input)")
+        raise UserError(f"{where}: {brief(gene)} must be a pair (primitive name, input)")
     if not _is_state(parts[1], 0, n_states):
-        raise ValueError(f"{where}: the input in {brief(gene)} must be one of 0..{n_states - 1}")
+        raise UserError(f"{where}: the input in {brief(gene)} must be one of 0..{n_states - 1}")
     return parts[0], parts[1]
 
 
@@ -49,7 +51,7 @@ def checked_concat(outputs: Any, where: str, n_nodes: int) -> tuple[int, ...]:
     """Output states of a cell with two inputs as a tuple; an empty list means all its nodes.
 
     Raises:
-        ValueError: they are not distinct nodes.
+        UserError: they are not distinct nodes.
 
     >>> checked_concat([], "normal_concat", 3)
     (2, 3, 4)
@@ -58,13 +60,13 @@ def checked_concat(outputs: Any, where: str, n_nodes: int) -> tuple[int, ...]:
         return tuple(range(2, n_nodes + 2))
     states = tuple(_sequence(outputs, where, "a list of states"))
     if not all(_is_state(s, 2, n_nodes + 2) for s in states) or len(set(states)) < len(states):
-        raise ValueError(f"{where}: {brief(outputs)} must be distinct nodes of 2..{n_nodes + 1}")
+        raise UserError(f"{where}: {brief(outputs)} must be distinct nodes of 2..{n_nodes + 1}")
     return states
 
 
 def _sequence(value: Any, where: str, expected: str) -> Sequence[Any]:
     if not isinstance(value, (list, tuple)) or not value:
-        raise ValueError(f"{where}: {brief(value)} must be {expected}, not empty")
+        raise UserError(f"{where}: {brief(value)} must be {expected}, not empty")
     return value
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from metanas_pl.errors import UserError
 from metanas_pl.spaces.architecture import Architecture, read_text
 from metanas_pl.spaces.genes import (
     Cell,
@@ -38,7 +39,7 @@ class Genotype(Architecture):
         reduce_concat: the same for the reduction cell.
 
     Raises:
-        ValueError: a cell or node is empty, a primitive is not a name, or an input or output is not
+        UserError: a cell or node is empty, a primitive is not a name, or an input or output is not
             a state that exists at that place.
 
     >>> cell = [[("conv_3x3", 0), ("skip_connect", 1)], [("max_pool_3x3", 0), ("conv_3x3", 2)]]
@@ -89,17 +90,17 @@ class Genotype(Architecture):
         """Inverse of :meth:`to_dict`; ``normal_concat`` and ``reduce_concat`` may be left out.
 
         Raises:
-            ValueError: keys are missing or unknown, or a value does not fit.
+            UserError: keys are missing or unknown, or a value does not fit.
 
         >>> Genotype.from_dict(PUBLISHED["auto_meta"].to_dict()) == PUBLISHED["auto_meta"]
         True
         """
         if not isinstance(data, Mapping):
-            raise ValueError(f"a genotype is a mapping, not {brief(data)}: give {_FIELDS}")
+            raise UserError(f"a genotype is a mapping, not {brief(data)}: give {_FIELDS}")
         missing = [key for key in CELL_TYPES if key not in data]
         unknown = [key for key in data if key not in _FIELDS]
         if missing or unknown:
-            raise ValueError(
+            raise UserError(
                 f"genotype has missing keys {missing} and unknown keys {brief(unknown)}: "
                 f"give {', '.join(_FIELDS)} (the last two are optional)"
             )
@@ -134,7 +135,7 @@ class Genotype(Architecture):
         """Read :meth:`to_json`.
 
         Raises:
-            ValueError: the text is not JSON, or not a genotype.
+            UserError: the text is not JSON, or not a genotype.
 
         >>> Genotype.from_json(PUBLISHED["metanas_v1"].to_json()) == PUBLISHED["metanas_v1"]
         True
@@ -142,9 +143,9 @@ class Genotype(Architecture):
         try:
             data = json.loads(text, object_pairs_hook=_without_duplicates)
         except RecursionError:
-            raise ValueError("genotype is not readable: its JSON is nested too deeply") from None
+            raise UserError("genotype is not readable: its JSON is nested too deeply") from None
         except json.JSONDecodeError as error:
-            raise ValueError(f"genotype is not JSON: {error}") from None
+            raise UserError(f"genotype is not JSON: {error}") from None
         return cls.from_dict(data)
 
     @classmethod
@@ -152,7 +153,7 @@ class Genotype(Architecture):
         """Read ``str(genotype)``; the output is made of all nodes.
 
         Raises:
-            ValueError: there are no two cells in the text.
+            UserError: there are no two cells in the text.
 
         >>> str(Genotype.from_text("normal: (a,0)(b,1) | (a,2) reduce: (c,1)"))
         'normal: (a,0)(b,1) | (a,2)\\nreduce: (c,1)'
@@ -165,7 +166,7 @@ class Genotype(Architecture):
         """A published genotype by name, or one read from a JSON file.
 
         Raises:
-            ValueError: neither a published name nor a file, or the file holds no genotype.
+            UserError: neither a published name nor a file, or the file holds no genotype.
 
         >>> Genotype.load("auto_meta").n_nodes
         5
@@ -176,7 +177,7 @@ class Genotype(Architecture):
         try:
             return cls.from_json(text)
         except ValueError as error:
-            raise ValueError(f"{name_or_path}: {error}") from error
+            raise UserError(f"{name_or_path}: {error}") from error
 
     def __str__(self) -> str:
         return "\n".join(f"{name}: {cell_text(self.cell(name)[0])}" for name in CELL_TYPES)
@@ -184,7 +185,7 @@ class Genotype(Architecture):
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) < len(pairs):
-        raise ValueError(f"genotype has a key twice: {brief([key for key, _ in pairs])}")
+        raise UserError(f"genotype has a key twice: {brief([key for key, _ in pairs])}")
     return dict(pairs)
 
 

@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import ClassVar
 
+from metanas_pl.errors import UserError
 from metanas_pl.spaces.architecture import Architecture, read_text
 from metanas_pl.spaces.genes import Cell, brief
 
@@ -30,7 +31,7 @@ class Nasbench201Genotype(Architecture):
         operations: for each node the operations on its edges, from the input and earlier nodes.
 
     Raises:
-        ValueError: a wrong number of nodes or edges, or an unknown operation.
+        UserError: a wrong number of nodes or edges, or an unknown operation.
 
     >>> genotype = Nasbench201Genotype.from_text(EXAMPLE)
     >>> genotype.operations[1]
@@ -47,10 +48,10 @@ class Nasbench201Genotype(Architecture):
     def __post_init__(self) -> None:
         sizes = [len(node) for node in self.operations]
         if sizes != list(range(1, N_NODES + 1)):
-            raise ValueError(f"a NAS-Bench-201 cell has nodes of 1, 2 and 3 edges, not {sizes}")
+            raise UserError(f"a NAS-Bench-201 cell has nodes of 1, 2 and 3 edges, not {sizes}")
         for name in (name for node in self.operations for name in node):
             if name not in OPERATIONS:
-                raise ValueError(
+                raise UserError(
                     f"operation {brief(name)} is unknown: choose from {', '.join(OPERATIONS)}"
                 )
 
@@ -67,16 +68,16 @@ class Nasbench201Genotype(Architecture):
         """Read an architecture string ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
 
         Raises:
-            ValueError: it has another form.
+            UserError: it has another form.
 
         >>> Nasbench201Genotype.from_text("|none~0|")
         Traceback (most recent call last):
-        ValueError: a NAS-Bench-201 cell has nodes of 1, 2 and 3 edges, not [1]
+        UserError: a NAS-Bench-201 cell has nodes of 1, 2 and 3 edges, not [1]
         """
         nodes = [node.strip("|").split("|") for node in text.split("+")]
         genotype = cls(tuple(tuple(edge.partition("~")[0] for edge in node) for node in nodes))
         if str(genotype) != text:
-            raise ValueError(f"{brief(text)} is not of the form {EXAMPLE}")
+            raise UserError(f"{brief(text)} is not of the form {EXAMPLE}")
         return genotype
 
     def to_json(self) -> str:
@@ -88,7 +89,7 @@ class Nasbench201Genotype(Architecture):
         """An architecture from its string, or from a JSON file that :meth:`save` wrote.
 
         Raises:
-            ValueError: neither a string of that form nor such a file.
+            UserError: neither a string of that form nor such a file.
 
         >>> Nasbench201Genotype.load(EXAMPLE).operations[0]
         ('nor_conv_3x3',)
@@ -100,7 +101,7 @@ class Nasbench201Genotype(Architecture):
             text = json.loads(content)[_KEY]
             return cls.from_text(text)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"{text_or_path} holds no NAS-Bench-201 genotype: {error}") from error
+            raise UserError(f"{text_or_path} holds no NAS-Bench-201 genotype: {error}") from error
 
 
 def all_genotypes() -> Iterator[Nasbench201Genotype]:

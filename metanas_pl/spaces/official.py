@@ -11,6 +11,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from metanas_pl.errors import UserError
 from metanas_pl.functional.adaptation import Theta
 from metanas_pl.survival.tensor_file import TensorFileError, load_tensors
 
@@ -24,15 +25,15 @@ def load_official(path: str | Path) -> Theta:
     """Read weights and alphas from a file that holds an official state dict.
 
     Raises:
-        ValueError: the file is damaged, or holds anything but a dict of tensors under the official names.
+        UserError: the file is damaged, or holds anything but a dict of tensors under the official names.
     """
     try:
         state = load_tensors(path)
     except TensorFileError as error:
-        raise ValueError(f"{path} is no state dict of a MetaNAS model: {error}") from error
+        raise UserError(f"{path} is no state dict of a MetaNAS model: {error}") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(_is_entry(*item) for item in state.items()):
-        raise ValueError(f"{path}: expected a dict of tensors, the state dict of a MetaNAS model")
+        raise UserError(f"{path}: expected a dict of tensors, the state dict of a MetaNAS model")
     return translate(state)
 
 
@@ -44,7 +45,7 @@ def translate(state: Mapping[str, Tensor]) -> Theta:
     """Split an official state dict into weights and alphas under the names used here.
 
     Raises:
-        ValueError: a name that the official supernet and derived network do not have.
+        UserError: a name that the official supernet and derived network do not have.
 
     >>> import torch
     >>> theta = translate({"alpha_pw_normal.0": torch.zeros(1), "net.linear.bias": torch.zeros(5)})
@@ -72,7 +73,7 @@ def _weight_name(name: str, is_kernel: bool) -> str:
         return name.replace("linear.", "head.")
     match = _CELL.match(name)
     if match is None:
-        raise ValueError(f"{name!r} is not a parameter of an official MetaNAS network")
+        raise UserError(f"{name!r} is not a parameter of an official MetaNAS network")
     cell, _, preprocess, node, edge, _, op, _, tail = match.groups()
     if preprocess is not None:
         return f"preprocess.{cell}.{preprocess}.{_layer(tail, is_kernel)}"
@@ -88,4 +89,4 @@ def _layer(tail: str, is_kernel: bool) -> str:
         return f"convs.{int(match[1]) - 1}.weight"
     if match := re.match(r"(?:net\.(\d)|bn)\.(weight|bias)$", tail):
         return f"convs.{int(match[1]) - 1}.weight" if is_kernel else f"norm.{match[2]}"
-    raise ValueError(f"{tail!r} is not a layer of an official MetaNAS primitive")
+    raise UserError(f"{tail!r} is not a layer of an official MetaNAS primitive")

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from metanas_pl.errors import UserError
 from metanas_pl.primitive_names import NONE
 from metanas_pl.spaces.layers import (
     Conv,
@@ -213,13 +214,13 @@ def make_primitive(
     """Build the primitive called ``name``; ``pool_norm`` puts batch norm after pooling.
 
     Raises:
-        ValueError: there is no such primitive.
+        UserError: there is no such primitive.
 
     >>> make_primitive("max_pool_3x3", 4, 2, affine=False, pool_norm=False)
     Pool()
     """
     if name not in BUILDERS:
-        raise ValueError(f"primitive {name!r} is unknown: choose from {', '.join(BUILDERS)}")
+        raise UserError(f"primitive {name!r} is unknown: choose from {', '.join(BUILDERS)}")
     if not pool_norm and name in ("max_pool_3x3", "avg_pool_3x3"):
         return Pool(name[:3], stride)
     return BUILDERS[name](channels, stride, affine)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from metanas_pl.errors import UserError
 from metanas_pl.functional.relaxation import Alphas, Mask, Mixing, is_member, is_operation
 from metanas_pl.primitive_names import NONE, PRIMITIVES
 from metanas_pl.spaces.base import CellNetwork
@@ -40,7 +41,7 @@ class Supernet(CellNetwork):
         auxiliary_skip: bool = False,
     ) -> None:
         if channels % partial_channels:
-            raise ValueError(
+            raise UserError(
                 f"nas.partial_channels={partial_channels} must divide space.channels={channels}"
             )
         super().__init__(

@@ -14,6 +14,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from metanas_pl.errors import UserError
 from metanas_pl.spaces.base import CellNetwork
 from metanas_pl.spaces.build import cells
 from metanas_pl.spaces.layers import Conv
@@ -52,10 +53,10 @@ def build(
     """The network that :func:`~metanas_pl.spaces.build.cells` makes, behind a :class:`PooledStem`.
 
     Raises:
-        ValueError: the images are too small, or there is no such genotype.
+        UserError: the images are too small, or there is no such genotype.
     """
     if image_size < 4:
-        raise ValueError(f"space=tnas quarters images: {image_size} pixels is below 4")
+        raise UserError(f"space=tnas quarters images: {image_size} pixels is below 4")
     space = cells(
         config,
         in_channels=in_channels,

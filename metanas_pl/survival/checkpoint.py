@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from metanas_pl.conf import DataConfig, EvaluationConfig, MetaConfig, NASConfig, from_plain, plain
+from metanas_pl.errors import UserError
 from metanas_pl.search_space import complete
 from metanas_pl.survival.tensor_file import TensorFileError, load_tensors
 
@@ -41,23 +42,23 @@ def read(path: str) -> dict[str, Any]:
     Nothing but tensors and plain values is unpickled.
 
     Raises:
-        ValueError: there is no such file; or it is something else, damaged, or of a newer release.
+        UserError: there is no such file; or it is something else, damaged, or of a newer release.
     """
     if not Path(path).is_file():
-        raise ValueError(f"ckpt_path={path}: there is no such file")
+        raise UserError(f"ckpt_path={path}: there is no such file")
     stranger = f"ckpt_path={path} is not a checkpoint of metanas-train"
     try:
         checkpoint = load_tensors(path)
     except TensorFileError as error:
-        raise ValueError(f"{stranger}: {error}") from error
+        raise UserError(f"{stranger}: {error}") from error
     required = {"hyper_parameters", "datamodule_hyper_parameters"}
     if not (isinstance(checkpoint, dict) and required <= set(checkpoint)):
-        raise ValueError(f"{stranger}: it has no hyper-parameters of one")
+        raise UserError(f"{stranger}: it has no hyper-parameters of one")
     _check_version(path, checkpoint)
     try:
         return _checked(checkpoint)
     except DAMAGE as error:
-        raise ValueError(f"ckpt_path={path} is damaged: {_line(error)}") from error
+        raise UserError(f"ckpt_path={path} is damaged: {_line(error)}") from error
 
 
 @contextmanager
@@ -65,7 +66,7 @@ def going_on_from(path: str | None) -> Iterator[None]:
     """Around a fit that begins with the checkpoint ``path``: one that does not fit is a user's mistake.
 
     Raises:
-        ValueError: Lightning could not restore it.
+        UserError: Lightning could not restore it.
     """
     try:
         yield
@@ -74,13 +75,13 @@ def going_on_from(path: str | None) -> Iterator[None]:
         restores = any(RESTORER in f.filename and "restore" in f.name for f in frames)
         if isinstance(error, ValueError) or not restores:
             raise
-        raise ValueError(f"ckpt_path={path} does not fit this run: {_line(error)}") from error
+        raise UserError(f"ckpt_path={path} does not fit this run: {_line(error)}") from error
 
 
 def _check_version(path: str, checkpoint: dict[str, Any]) -> None:
     version = checkpoint.get("format_version", 0)
     if type(version) is not int or not 0 <= version <= FORMAT_VERSION:
-        raise ValueError(
+        raise UserError(
             f"ckpt_path={path} has format version {version!r}, this release of metanas_pl reads "
             f"0 to {FORMAT_VERSION}: update it"
         )
@@ -101,7 +102,7 @@ def _checked(checkpoint: dict[str, Any]) -> dict[str, Any]:
     channels, height, width = known["image_shape"]
     DataConfig(n_ways=known["n_ways"], image_size=height, channels=channels)
     if height != width or type(known["seed"]) is not int:
-        raise ValueError("image_shape or seed makes no sense")
+        raise UserError("image_shape or seed makes no sense")
     stored = dict(checkpoint["datamodule_hyper_parameters"])
     seed = stored.pop("seed")
     stored |= {key: stored.get(key) or {} for key in ("augment", "options")}

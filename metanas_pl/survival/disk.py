@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from metanas_pl.survival.failures import RunFailed
+from metanas_pl.errors import RunFailed
 
 FULL = {
     errno.ENOSPC: "its disk is full",

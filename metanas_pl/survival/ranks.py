@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from metanas_pl.survival.failures import RunFailed
+from metanas_pl.errors import RunFailed
 
 PATIENCE_S = 3.0
 """For how long a process that closed its connections may still be on its way out."""

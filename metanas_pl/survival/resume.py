@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from metanas_pl.conf import Config
+from metanas_pl.errors import UserError
 
 LAST = "last"  # ckpt_path: the newest of the run folder
 
@@ -16,13 +17,13 @@ def choose_checkpoint(config: Config) -> str | None:
     ``resume=auto`` begins anew where the run folder has none; ``ckpt_path=last`` refuses to.
 
     Raises:
-        ValueError: there is no such checkpoint.
+        UserError: there is no such checkpoint.
     """
     if config.resume is None and config.ckpt_path != LAST:
         return config.ckpt_path
     found = newest(checkpoint_folder(config))
     if found is None and config.ckpt_path == LAST:
-        raise ValueError(f"ckpt_path=last: there is no checkpoint in {checkpoint_folder(config)}")
+        raise UserError(f"ckpt_path=last: there is no checkpoint in {checkpoint_folder(config)}")
     return None if found is None else str(found)
 
 
@@ -49,10 +50,10 @@ def steps_of(content: dict[str, Any]) -> int:
     """Outer steps behind a checkpoint.
 
     Raises:
-        ValueError: it does not say.
+        UserError: it does not say.
     """
     if "global_step" not in content:
-        raise ValueError("the checkpoint to go on with is damaged: it has no global_step")
+        raise UserError("the checkpoint to go on with is damaged: it has no global_step")
     return int(content["global_step"])
 
 

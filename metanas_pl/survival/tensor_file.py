@@ -13,6 +13,8 @@ import zipfile
 from pathlib import Path
 from typing import IO, Any
 
+from metanas_pl.errors import UserError
+
 SAFE_NAME = re.compile(
     r"collections OrderedDict|torch\._utils _rebuild_(tensor_v2|parameter)|torch \w+Storage"
 )
@@ -26,7 +28,7 @@ MAX_VALUES = 1_000_000
 MAX_DEPTH = 50
 
 
-class TensorFileError(ValueError):
+class TensorFileError(UserError):
     """A file holds something else than tensors and plain values, or is damaged."""
 
 

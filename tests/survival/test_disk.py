@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from metanas_pl.errors import RunFailed
 from metanas_pl.survival import disk
 from metanas_pl.survival.disk import RowsFile, open_whole, write_whole
-from metanas_pl.survival.failures import RunFailed
 
 
 def read(path: Path) -> list[dict[str, str]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from metanas_pl.errors import UserError
 
-class FetchError(ValueError):
-    """Data that was fetched is absent or not what it should be.
 
-    A ``ValueError``, so that command lines answer with its message alone.
-    """
+class FetchError(UserError):
+    """Data that was fetched is absent or not what it should be."""
 
 
 class DownloadError(FetchError):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from metanas_pl.data.store import ClassStore
+from metanas_pl.errors import UserError
 
 SOURCES = {
     "cifar_fs": "metanas_pl.data.sources.cifar_fs.prepare",
@@ -70,7 +71,7 @@ def prepare_source(name: str, request: DataRequest) -> ClassStore:
     """Build or open the store of data set ``name``: a key of ``SOURCES`` or a dotted path.
 
     Raises:
-        ValueError: there is no such source, or it has no such option.
+        UserError: there is no such source, or it has no such option.
     """
     module_name, _, function = SOURCES.get(name, name).rpartition(".")
     try:
@@ -79,7 +80,7 @@ def prepare_source(name: str, request: DataRequest) -> ClassStore:
     except (ImportError, AttributeError, ValueError) as error:
         if name in SOURCES:
             raise
-        raise ValueError(
+        raise UserError(
             f"data.source={name!r} is unknown: choose one of {', '.join(SOURCES)}, or the dotted "
             "path of a function that takes a DataRequest and returns a ClassStore"
         ) from error
@@ -94,11 +95,11 @@ def _chosen(name: str, info: SourceInfo, options: Mapping[str, str]) -> dict[str
     for option, value in options.items():
         if option not in info.options:
             known = ", ".join(info.options) or "none"
-            raise ValueError(
+            raise UserError(
                 f"data.options.{option}={value} is no option of {name}, which has: {known}"
             )
         if value not in info.options[option]:
-            raise ValueError(
+            raise UserError(
                 f"data.options.{option}={value} is unknown to {name}: "
                 f"choose {' or '.join(info.options[option])}"
             )

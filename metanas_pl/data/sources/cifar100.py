@@ -19,6 +19,7 @@ from metanas_pl.data.sources.images import ClassFiles, resized
 from metanas_pl.data.sources.progress import track
 from metanas_pl.data.sources.published import fetched, warn_unless_whole
 from metanas_pl.data.store import SPLITS, ClassImages
+from metanas_pl.errors import UserError
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
 MD5 = "eb9058c3a382ffc7106e4002c42a8d85"
@@ -73,5 +74,5 @@ def _tables(root: Path, scratch: Path) -> dict[str, Any]:
     with open_files(root, is_wanted, scratch) as files:
         found = {path.name: path for path in files.names}
         if absent := [name for name in PICKLES if name not in found]:
-            raise ValueError(f"{root} is not CIFAR-100 for Python: it has no {', '.join(absent)}")
+            raise UserError(f"{root} is not CIFAR-100 for Python: it has no {', '.join(absent)}")
         return {k: load_pickle(files.read(path), f"{root}: {k}") for k, path in found.items()}

@@ -18,6 +18,7 @@ from metanas_pl.data.sources import DataRequest, SourceInfo
 from metanas_pl.data.sources.images import SUFFIXES, Box, ClassFiles, read_classes, to_pixels
 from metanas_pl.data.sources.published import build_published, fetched, warn_unless_whole
 from metanas_pl.data.store import SPLITS, ClassImages, ClassStore
+from metanas_pl.errors import UserError
 
 INFO = SourceInfo(
     summary="11,788 photographs of 200 species of birds",
@@ -47,7 +48,7 @@ def _classes(request: DataRequest) -> Iterator[ClassImages]:
         boxes = read_boxes(files, str(root)) if request.options["crop"] == "box" else {}
         classes = _plan(files)
         if not classes:
-            raise ValueError(f"{root} holds no CUB: expected CUB_200_2011/images/<class>/*.jpg")
+            raise UserError(f"{root} holds no CUB: expected CUB_200_2011/images/<class>/*.jpg")
         warn_unless_whole("CUB", INFO, root, classes)
 
         def read(path: PurePosixPath) -> np.ndarray:
@@ -84,7 +85,7 @@ def read_boxes(files: Files, root: str) -> dict[tuple[str, ...], Box]:
     """Left, upper, right and lower edge of the bird, by class and file name."""
     tables = {path.name: path for path in files.names if path.name in TABLES}
     if absent := [name for name in TABLES if name not in tables]:
-        raise ValueError(f"{root} has no {' and no '.join(absent)}: use data.options.crop=full")
+        raise UserError(f"{root} has no {' and no '.join(absent)}: use data.options.crop=full")
     names, corners = (
         dict(line.split(" ", 1) for line in files.read(tables[name]).decode().splitlines())
         for name in TABLES

@@ -11,6 +11,7 @@ from metanas_pl.data.sources import DataRequest, SourceInfo
 from metanas_pl.data.sources.images import ClassFiles, read_classes, to_pixels
 from metanas_pl.data.sources.splitting import split_names
 from metanas_pl.data.store import SPLITS, ClassStore, StoreMeta, build_store
+from metanas_pl.errors import UserError
 
 INFO = SourceInfo(summary="your own images, one folder a class (data.root)", licence="yours")
 
@@ -24,11 +25,11 @@ def prepare(request: DataRequest) -> ClassStore:
     ``channels``. A folder whose files change (name, size or time) gets a new store.
 
     Raises:
-        ValueError: the folder has another layout, or files in it are no images (all are named).
+        UserError: the folder has another layout, or files in it are no images (all are named).
     """
     root = request.root
     if root is None or not root.is_dir():
-        raise ValueError(f"data.root={root} must be an existing folder: {LAYOUT}")
+        raise UserError(f"data.root={root} must be an existing folder: {LAYOUT}")
     splits = find_classes(root)
     size, channels = request.image_size, request.channels
     key = f"folder-{root.name}-{_fingerprint(root, splits)}-{size}x{size}x{channels}"
@@ -51,13 +52,13 @@ def find_classes(root: Path) -> dict[Path, str]:
     if any((root / split).is_dir() for split in SPLITS):
         absent = [split for split in SPLITS if not _folders(root / split)]
         if absent:
-            raise ValueError(f"data.root={root} has no classes in {', '.join(absent)}: {LAYOUT}")
+            raise UserError(f"data.root={root} has no classes in {', '.join(absent)}: {LAYOUT}")
         classes = {folder: split for split in SPLITS for folder in _folders(root / split)}
     else:
         classes = _split_by_class(root)
     empty = [str(folder.relative_to(root)) for folder in classes if not _images(folder)]
     if empty:
-        raise ValueError(f"data.root={root} has classes without files: {', '.join(empty)}")
+        raise UserError(f"data.root={root} has classes without files: {', '.join(empty)}")
     return classes
 
 
@@ -66,7 +67,7 @@ def _split_by_class(root: Path) -> dict[Path, str]:
     try:
         return dict(zip(folders, split_names(len(folders)), strict=True))
     except ValueError as error:
-        raise ValueError(f"data.root={root}: {error}: {LAYOUT}") from error
+        raise UserError(f"data.root={root}: {error}: {LAYOUT}") from error
 
 
 def _visible(folder: Path) -> list[Path]:

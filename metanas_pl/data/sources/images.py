@@ -16,6 +16,7 @@ import numpy as np
 
 from metanas_pl.data.sources.progress import track
 from metanas_pl.data.store import ClassImages
+from metanas_pl.errors import UserError
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -55,7 +56,7 @@ def to_pixels(data: bytes, size: int, channels: int, box: Box | None = None) -> 
         box: left, upper, right and lower edge in pixels.
 
     Raises:
-        ValueError: see :func:`decoded`.
+        UserError: see :func:`decoded`.
     """
     from PIL import Image, ImageOps
 
@@ -70,7 +71,7 @@ def decoded(data: bytes) -> Iterator[Any]:
     """The picture in an image file, a ``PIL.Image`` to work on within the context.
 
     Raises:
-        ValueError: it is in none of ``FORMATS``, is damaged, or has more than ``MAX_PIXELS`` pixels.
+        UserError: it is in none of ``FORMATS``, is damaged, or has more than ``MAX_PIXELS`` pixels.
     """
     from PIL import Image
 
@@ -82,10 +83,10 @@ def decoded(data: bytes) -> Iterator[Any]:
             picture = Image.open(io.BytesIO(data), formats=FORMATS)
         with picture:
             if picture.width * picture.height > MAX_PIXELS:
-                raise ValueError(f"it has {picture.width} x {picture.height} pixels")
+                raise UserError(f"it has {picture.width} x {picture.height} pixels")
             yield picture
     except Exception as error:  # Pillow answers damaged files with any of Python's
-        raise ValueError(f"no readable image ({type(error).__name__}: {error})") from error
+        raise UserError(f"no readable image ({type(error).__name__}: {error})") from error
 
 
 def resized(images: np.ndarray, size: int, channels: int) -> np.ndarray:
@@ -123,7 +124,7 @@ def read_classes(
         message: what the user sees meanwhile.
 
     Raises:
-        ValueError: files are no readable images; they are named.
+        UserError: files are no readable images; they are named.
     """
     unreadable: list[Key] = []
 
@@ -142,7 +143,7 @@ def read_classes(
     if unreadable:
         names = ", ".join(sorted(map(str, unreadable))[:NAMED])
         more = f" and {len(unreadable) - NAMED:,} more" if len(unreadable) > NAMED else ""
-        raise ValueError(
+        raise UserError(
             f"{len(unreadable):,} files are no readable images, remove or repair them: {names}{more}"
         )
 

@@ -29,6 +29,7 @@ from metanas_pl.data.sources.images import (
 from metanas_pl.data.sources.progress import track
 from metanas_pl.data.sources.published import build_published, fetched, warn_unless_whole
 from metanas_pl.data.store import SPLITS, ClassImages, ClassStore
+from metanas_pl.errors import UserError
 
 INFO = SourceInfo(
     summary="60,000 photographs of 100 classes of ImageNet, 84x84",
@@ -61,7 +62,7 @@ def _classes(request: DataRequest) -> Iterator[ClassImages]:
         tables = {name.stem: name for name in files.names if name.suffix == ".csv"}
         classes = _listed(files, tables) if set(SPLITS) <= set(tables) else _sorted(files)
         if not classes:
-            raise ValueError(f"data.root={root} holds no miniImageNet: expected {LAYOUT}")
+            raise UserError(f"data.root={root} holds no miniImageNet: expected {LAYOUT}")
         warn_unless_whole("miniImageNet", INFO, root, classes)
 
         def read(path: PurePosixPath) -> np.ndarray:
@@ -83,7 +84,7 @@ def _pickles(request: DataRequest) -> dict[str, Path]:
                 found[split] = file
     if found and len(found) < len(SPLITS):
         absent = ", ".join(split for split in SPLITS if split not in found)
-        raise ValueError(f"data.root={root} has no pickle for {absent}: expected {LAYOUT}")
+        raise UserError(f"data.root={root} has no pickle for {absent}: expected {LAYOUT}")
     return found
 
 
@@ -94,14 +95,14 @@ def _unpickled(pickles: dict[str, Path], request: DataRequest) -> Iterator[Class
         table = load_pickle(file, str(file))
         images = np.asarray(entry(table, "image_data", str(file)))
         if images.dtype != np.uint8 or images.ndim != 4:
-            raise ValueError(
+            raise UserError(
                 f"{file}: image_data is {images.dtype} {images.shape}, expected uint8 (n, 84, 84, 3)"
             )
         rows_of = entry(table, "class_dict", str(file))
         for key in track(sorted(rows_of), f"Converting miniImageNet, {split} (once)"):
             rows = np.asarray(rows_of[key])
             if len(rows) > len(images):
-                raise ValueError(f"{file}: class {text(key)} has more images than there are")
+                raise UserError(f"{file}: class {text(key)} has more images than there are")
             plan.append(ClassFiles(text(key), "", split, rows.tolist()))
             pixels = resized(images[rows], request.image_size, request.channels)
             yield ClassImages(text(key), "", split, pixels)
@@ -134,7 +135,7 @@ def _listed(files: Files, tables: dict[str, PurePosixPath]) -> list[ClassFiles[P
         absent = []
         for row in csv.DictReader(io.StringIO(files.read(table).decode())):
             if not {"filename", "label"} <= row.keys():
-                raise ValueError(f"{table} has no columns filename and label")
+                raise UserError(f"{table} has no columns filename and label")
             named = by_name[PurePosixPath(row["filename"]).name]
             chosen = [path for path in named if path.parent.name == row["label"]] or named
             if len(chosen) == 1:
@@ -142,7 +143,7 @@ def _listed(files: Files, tables: dict[str, PurePosixPath]) -> list[ClassFiles[P
             else:
                 absent.append(row["filename"])
         if absent:
-            raise ValueError(
+            raise UserError(
                 f"{len(absent):,} images of {table} are absent or several times below data.root, as "
                 f"{absent[0]}"
             )

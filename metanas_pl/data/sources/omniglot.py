@@ -19,6 +19,7 @@ from metanas_pl.data.sources.images import ClassFiles, decoded, read_classes
 from metanas_pl.data.sources.published import build_published, fetched, warn_unless_whole
 from metanas_pl.data.sources.splitting import SPLIT_SEED
 from metanas_pl.data.store import ClassImages, ClassStore
+from metanas_pl.errors import UserError
 
 INFO = SourceInfo(
     summary="1,623 handwritten characters of 50 alphabets, 20 drawings each",
@@ -58,7 +59,7 @@ def _classes(request: DataRequest) -> Iterator[ClassImages]:
                 drawings[part, alphabet, letter][name] = path
                 home[path] = files
         if not drawings:
-            raise ValueError(
+            raise UserError(
                 f"data.root={request.root} holds no Omniglot images: expected a .tar.gz or a "
                 f"folder with {PARTS[0]}/<alphabet>/<character>/*.png and {PARTS[1]}/…"
             )

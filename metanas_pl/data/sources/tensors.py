@@ -16,6 +16,7 @@ from metanas_pl.data.sources import DataRequest, SourceInfo
 from metanas_pl.data.sources.images import resized
 from metanas_pl.data.sources.splitting import split_names
 from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
+from metanas_pl.errors import UserError
 
 INFO = SourceInfo(summary="your own arrays, an .npz file (data.root)", licence="yours")
 
@@ -37,14 +38,14 @@ def prepare(request: DataRequest) -> ClassStore:
     images=images, labels=labels)`` writes them. Images of another size than ``image_size`` are resampled.
 
     Raises:
-        ValueError: ``data.root`` is neither, or its arrays do not fit.
+        UserError: ``data.root`` is neither, or its arrays do not fit.
     """
     root = request.root
     size, channels = request.image_size, request.channels
     if root is not None and root.is_dir():
         return _opened(root, (channels, size, size))
     if root is None or not root.is_file():
-        raise ValueError(f"data.root={root} must be an .npz file with {KEYS}, or a store's folder")
+        raise UserError(f"data.root={root} must be an .npz file with {KEYS}, or a store's folder")
     status = root.stat()
     mark = repr((str(root.absolute()), status.st_size, status.st_mtime_ns))
     fingerprint = hashlib.sha256(mark.encode()).hexdigest()[:12]
@@ -74,7 +75,7 @@ def store_from_arrays(
 
     Raises:
         FileExistsError: ``folder`` exists.
-        ValueError: the arrays do not fit each other.
+        UserError: the arrays do not fit each other.
 
     >>> import tempfile
     >>> images, labels = np.zeros((6, 8, 8), np.uint8), [0, 0, 1, 1, 2, 2]
@@ -93,7 +94,7 @@ def _opened(root: Path, shape: tuple[int, int, int]) -> ClassStore:
     store = ClassStore.open(root)
     if store.image_shape != shape:
         channels, height, _ = store.image_shape
-        raise ValueError(
+        raise UserError(
             f"data.root={root} holds images of {store.image_shape}: set data.channels={channels} "
             f"data.image_size={height}"
         )
@@ -106,10 +107,10 @@ def _from_file(root: Path, size: int, channels: int) -> Iterator[ClassImages]:
         with np.load(root, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
     except (*DAMAGE, SyntaxError, TypeError, MemoryError) as error:
-        raise ValueError(f"data.root={root} is no readable .npz file ({error})") from error
+        raise UserError(f"data.root={root} is no readable .npz file ({error})") from error
     known = {"images", "labels", "splits", "groups"}
     if not {"images", "labels"} <= set(arrays) <= known:
-        raise ValueError(f"data.root={root} holds {', '.join(arrays)}, expected {KEYS}")
+        raise UserError(f"data.root={root} holds {', '.join(arrays)}, expected {KEYS}")
     for item in _classes(**arrays):
         pixels = resized(item.images.transpose(0, 2, 3, 1), size, channels)
         yield item._replace(images=pixels)
@@ -120,12 +121,12 @@ def _check_unpacked(root: Path) -> None:
     with zipfile.ZipFile(root) as archive:
         total = sum(member.file_size for member in archive.infolist())
         if total > max(MOST_UNPACKED * root.stat().st_size, FREE_BYTES):
-            raise ValueError(f"it unpacks to {total:,} bytes")
+            raise UserError(f"it unpacks to {total:,} bytes")
         for member in archive.infolist():
             with archive.open(member) as file:
                 shape, _, dtype = HEADERS[np.lib.format.read_magic(file)](file)
             if dtype.hasobject or math.prod(shape) * dtype.itemsize > member.file_size:
-                raise ValueError(f"{member.filename} is cut short, or holds no numbers")
+                raise UserError(f"{member.filename} is cut short, or holds no numbers")
 
 
 def _classes(
@@ -135,7 +136,7 @@ def _classes(
     images = images[:, None] if images.ndim == 3 else images
     n = len(images)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise ValueError(
+        raise UserError(
             f"images are {images.dtype} {images.shape}, expected uint8 (n, H, W) or (n, C, H, W) "
             "with C = 1 or 3; of floats in [0, 1] take (255 * x).round(), of (n, H, W, C) move C"
         )
@@ -143,7 +144,7 @@ def _classes(
     columns = {key: np.asarray(values) for key, values in given.items() if values is not None}
     for key, values in columns.items():
         if values.shape != (n,):
-            raise ValueError(f"{key} have shape {values.shape}, expected ({n},): one of each image")
+            raise UserError(f"{key} have shape {values.shape}, expected ({n},): one of each image")
     names, class_of = np.unique(labels, return_inverse=True)
     if splits is None:
         columns["splits"] = np.array(split_names(len(names)))[class_of]
@@ -158,5 +159,5 @@ def _common(values: np.ndarray, key: str, name: Any) -> str:
     """The value that all images of a class have."""
     found = np.unique(values)
     if len(found) > 1:
-        raise ValueError(f"class {name} has several {key}: {', '.join(map(str, found))}")
+        raise UserError(f"class {name} has several {key}: {', '.join(map(str, found))}")
     return str(found[0])

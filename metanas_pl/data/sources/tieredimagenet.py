@@ -22,6 +22,7 @@ from metanas_pl.data.sources import DataRequest, SourceInfo
 from metanas_pl.data.sources.images import ClassFiles, read_classes, to_pixels
 from metanas_pl.data.sources.published import build_published, fetched, warn_unless_whole
 from metanas_pl.data.store import SPLITS, ClassImages, ClassStore
+from metanas_pl.errors import UserError
 
 INFO = SourceInfo(
     summary="779,165 photographs of 608 classes of ImageNet in 34 categories, 84x84",
@@ -81,7 +82,7 @@ def _pickles(request: DataRequest, split: str) -> tuple[Path, Path]:
             images, labels = (folder / f"{prefix}{split}_{part}.pkl" for part in PARTS)
             if images.is_file() and labels.is_file():
                 return images, labels
-    raise ValueError(
+    raise UserError(
         f"data.root={root} must be a folder with {split}_images_png.pkl and {split}_labels.pkl, as "
         "unpacked from tiered-imagenet.tar or downloaded from Zenodo"
     )
