@@ -26,9 +26,9 @@ from benchmarks.cpu_time import callback
 from benchmarks.run_folder import accuracies
 from metanas_pl import cli
 from metanas_pl.conf import CellSpaceConfig, Config, Conv4Config, NASConfig, from_plain
-from metanas_pl.metrics import mean_interval95, paired_gain95
-from metanas_pl.primitive_names import NONE
-from metanas_pl.spaces.genotype import Cell, Genotype
+from metanas_pl.engine.metrics import mean_interval95, paired_gain95
+from metanas_pl.search_spaces.genotypes.genotype import Cell, Genotype
+from metanas_pl.search_spaces.ops.names import NONE
 from metanas_pl.train import run
 
 FILES_OF_A_RUN = ("config.yaml", "results.json", "episodes_test.csv")

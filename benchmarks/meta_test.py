@@ -10,10 +10,10 @@ import torch
 from benchmarks.module_loop import Settings, adapt
 from benchmarks.search_step import COMPACT, SearchStep, Size
 from benchmarks.timing import compare
+from metanas_pl.algorithms.inner_loop import Theta
 from metanas_pl.conf import EvaluationConfig
-from metanas_pl.functional.adaptation import Theta
-from metanas_pl.learning import Evaluation
-from metanas_pl.tasks import task
+from metanas_pl.engine.episode_learner import Evaluation
+from metanas_pl.engine.task_batch import task
 
 DECIDED = 3.0
 """Spread of the alphas: as after meta-training, many mixing weights are below the threshold."""

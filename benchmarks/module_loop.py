@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.plain_network import PlainSupernet
-from metanas_pl.functional.adaptation import Theta
-from metanas_pl.functional.relaxation import apply_threshold, softmax
-from metanas_pl.tasks import TaskData, task
+from metanas_pl.algorithms.inner_loop import Theta
+from metanas_pl.algorithms.nas.relaxations import apply_threshold, softmax
+from metanas_pl.engine.task_batch import TaskData, task
 
 
 class Settings(NamedTuple):

@@ -26,7 +26,7 @@ from benchmarks.run_folder import accuracies
 from metanas_pl import cli
 from metanas_pl.cli import CONFIG_DIR
 from metanas_pl.conf import CellSpaceConfig
-from metanas_pl.metrics import mean_interval95, paired_gain95
+from metanas_pl.engine.metrics import mean_interval95, paired_gain95
 
 NAS, META, SPACE = "darts_first_order", "fomaml", "metanas_compact"
 CONTROLS = ("random", "fixed")

@@ -2,8 +2,8 @@
 
 Written from the description of the paper (Elsken et al. 2020), in the way of its authors' code: every
 primitive of every edge is a chain of ``torch.nn`` layers, its output is multiplied by its mixing weight and
-added up. Parameters have the names of :class:`~metanas_pl.spaces.supernet.Supernet`, so both take the same
-weights.
+added up. Parameters have the names of
+:class:`~metanas_pl.search_spaces.cells.supernet.Supernet`, so both take the same weights.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from metanas_pl.primitive_names import PRIMITIVES
+from metanas_pl.search_spaces.ops.names import PRIMITIVES
 
 
 def norm(channels: int, affine: bool = False) -> nn.BatchNorm2d:

@@ -10,12 +10,12 @@ import torch
 from benchmarks.module_loop import Settings, reptile_gradient
 from benchmarks.plain_network import PlainSupernet
 from benchmarks.timing import Comparison, compare, seconds
+from metanas_pl.algorithms.inner_loop import Theta
 from metanas_pl.conf import MetaConfig, NASConfig, from_plain
 from metanas_pl.data.episodes import Episode
-from metanas_pl.functional.adaptation import Theta
-from metanas_pl.learning import EpisodeLearner
-from metanas_pl.spaces.costs import measure
-from metanas_pl.spaces.supernet import Supernet
+from metanas_pl.engine.episode_learner import EpisodeLearner
+from metanas_pl.search_spaces.cells.supernet import Supernet
+from metanas_pl.search_spaces.costs import measure
 
 SCHEDULE = {"t_max": 1.0, "t_min": 0.05, "temperature_schedule": "linear", "threshold": 0.01}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 _HOMES = {
     "EpisodeDataModule": "metanas_pl.data",
-    "Genotype": "metanas_pl.spaces.genotype",
+    "Genotype": "metanas_pl.search_spaces.genotypes.genotype",
     "MetaNASModule": "metanas_pl.module",
     "store_from_arrays": "metanas_pl.data.sources.tensors",
 }

@@ -25,10 +25,10 @@ from metanas_pl.allocator import keep_freed_memory
 from metanas_pl.cli import is_first_process
 from metanas_pl.conf import Config, NASConfig, check_choice, from_plain
 from metanas_pl.data import EpisodeDataModule
+from metanas_pl.engine.space_factory import build_space, check_builder, is_ours
 from metanas_pl.errors import UserError
 from metanas_pl.module import MetaNASModule
 from metanas_pl.ranges import bounds
-from metanas_pl.search_space import build_space, check_builder, is_ours
 from metanas_pl.survival.checkpoint_io import WholeCheckpointIO
 from metanas_pl.survival.resume import is_inside
 from metanas_pl.survival.run_log import LogPosition, RunLog

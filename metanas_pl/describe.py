@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from metanas_pl import conf
-from metanas_pl.functional.heads import HEAD
+from metanas_pl.algorithms.heads import HEAD
 from metanas_pl.ranges import in_words
 
 HEADS = {

@@ -12,6 +12,16 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from metanas_pl.algorithms.inner_loop import Theta
+from metanas_pl.algorithms.inner_optimizers import AdamState
+from metanas_pl.algorithms.nas.relaxations import (
+    Mask,
+    Mixing,
+    entropy,
+    is_member,
+    is_operation,
+    softmax,
+)
 from metanas_pl.compatibility import check_strategy
 from metanas_pl.conf import (
     EvaluationConfig,
@@ -20,17 +30,14 @@ from metanas_pl.conf import (
     from_plain,
     plain,
 )
+from metanas_pl.engine.episode_learner import Clock, EpisodeLearner, Evaluation
+from metanas_pl.engine.metrics import EpisodeMean
+from metanas_pl.engine.space_factory import build_space, complete
 from metanas_pl.errors import UserError
-from metanas_pl.functional.adaptation import Theta
-from metanas_pl.functional.optimizers import AdamState
-from metanas_pl.functional.relaxation import Mask, Mixing, entropy, is_member, is_operation, softmax
-from metanas_pl.learning import Clock, EpisodeLearner, Evaluation
-from metanas_pl.metrics import EpisodeMean
 from metanas_pl.outer import InjectGradient, learning_rate_factor, recount_batches
 from metanas_pl.rows import ACCURACIES, gathered, rows_of
-from metanas_pl.search_space import build_space, complete
-from metanas_pl.spaces.architecture import Architecture
-from metanas_pl.spaces.costs import KINDS, measure
+from metanas_pl.search_spaces.costs import KINDS, measure
+from metanas_pl.search_spaces.genotypes.architecture import Architecture
 from metanas_pl.survival.checkpoint import FORMAT_VERSION
 from metanas_pl.survival.tally import TaskTally
 

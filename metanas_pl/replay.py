@@ -13,7 +13,7 @@ from metanas_pl.evaluate import as_trained, load
 from metanas_pl.survival.resume import steps_of
 
 if TYPE_CHECKING:
-    from metanas_pl.learning import Episodes
+    from metanas_pl.engine.episode_learner import Episodes
     from metanas_pl.module import MetaNASModule
 
 SPLITS = ("train", "val", "test")
@@ -84,7 +84,7 @@ def parse(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 
 def episodes_of(module: MetaNASModule, batch: Any, split: str, ckpt_path: str) -> Episodes:
     """The episode as training, or as a test, learns it after the outer steps of the checkpoint."""
-    from metanas_pl.learning import Clock
+    from metanas_pl.engine.episode_learner import Clock
 
     learner, theta, seed, mask = module.learner, module.theta(), module.seed, module.mask()
     if split != "train":
@@ -100,8 +100,8 @@ def steps(module: MetaNASModule, episodes: Episodes, split: str) -> list[Row]:
     ``loss`` is that of the step's batch where the step begins, ``weight_norm`` and ``alpha_norm`` are norms
     of its gradient; the other figures are of the point that the step reaches.
     """
-    from metanas_pl.functional.adaptation import inner_steps
-    from metanas_pl.tasks import task
+    from metanas_pl.algorithms.inner_loop import inner_steps
+    from metanas_pl.engine.task_batch import task
 
     tasks, learner, network, temperatures = episodes
     data, norm = task(tasks, 0), module.meta.query_norm if split == "train" else "inductive"
@@ -122,8 +122,8 @@ def _figures(
     """Loss and accuracy on support and query set, and entropy, at one point."""
     import torch.nn.functional as F
 
-    from metanas_pl.functional.relaxation import entropy
-    from metanas_pl.metrics import episode_accuracy
+    from metanas_pl.algorithms.nas.relaxations import entropy
+    from metanas_pl.engine.metrics import episode_accuracy
 
     weights, support = learner.weights_at(point, step), data.support
     mixing = network.mixing(point.alphas, temperature, data.query_noise())
@@ -145,7 +145,7 @@ def _gradient(
     """Loss of the batch of a step, and norms of its gradient with respect to what adapts."""
     import torch
 
-    from metanas_pl.functional.adaptation import Pass
+    from metanas_pl.algorithms.inner_loop import Pass
 
     frozen = learner.weights_at(point, step)
     one_pass = Pass(network.objective(), data.support.train(step), temperature, frozen)

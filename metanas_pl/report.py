@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from metanas_pl.metrics import mean_interval95, paired_gain95
+from metanas_pl.engine.metrics import mean_interval95, paired_gain95
 from metanas_pl.survival.disk import write_whole
 
 PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")

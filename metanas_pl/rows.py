@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from metanas_pl.learning import Evaluation
-from metanas_pl.metrics import pixel_nearest_neighbour
-from metanas_pl.spaces.base import SearchSpace
-from metanas_pl.spaces.costs import Costs, reachable_cost
+from metanas_pl.engine.episode_learner import Evaluation
+from metanas_pl.engine.metrics import pixel_nearest_neighbour
+from metanas_pl.search_spaces.base import SearchSpace
+from metanas_pl.search_spaces.costs import Costs, reachable_cost
 
 ACCURACIES = {
     "accuracy": "accuracy",

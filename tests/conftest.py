@@ -55,7 +55,7 @@ def make_module(rule: str = "reptile", /, **changes: Any) -> Any:
         "space": dict(TINY_SPACE),
         "nas": {},
         "meta": {
-            "meta_gradient": f"metanas_pl.functional.meta_gradients.{rule}",
+            "meta_gradient": f"metanas_pl.algorithms.meta.meta_gradients.{rule}",
             "head": "zero",
             "inner": {"steps": 2, "test_steps": 3, "test_arch_steps": 2},
         },

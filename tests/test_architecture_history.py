@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 import torch
 
+from metanas_pl.algorithms.nas.relaxations import entropy
 from metanas_pl.callbacks import ArchitectureHistory
-from metanas_pl.functional.relaxation import entropy
 from tests.conftest import make_module
 
 
 @pytest.mark.parametrize("relaxation", ["straight_through", "sigmoid", "concrete"])
 def test_entropy_is_that_of_the_alphas_whatever_the_relaxation(relaxation: str) -> None:
     """A one-hot draw has no entropy and sigmoids are no distribution: neither says what is decided."""
-    module = make_module(nas={"relaxation": f"metanas_pl.functional.sampling.{relaxation}"})
+    module = make_module(
+        nas={"relaxation": f"metanas_pl.algorithms.nas.sampled_relaxations.{relaxation}"}
+    )
     with torch.no_grad():
         for alpha in module.alphas.values():
             alpha.copy_(0.1 * torch.randn_like(alpha))

@@ -13,7 +13,7 @@ from metanas_pl import cli, train
 from metanas_pl.assembly import make_module
 from metanas_pl.callbacks import EpisodeProgressBar
 from metanas_pl.describe import describe
-from metanas_pl.spaces.genotype import Genotype
+from metanas_pl.search_spaces.genotypes.genotype import Genotype
 from tests import runs
 
 

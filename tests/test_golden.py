@@ -17,14 +17,15 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
-from metanas_pl.functional import architecture_steps, meta_gradients
-from metanas_pl.functional.adaptation import Batch, Support, TaskLearner, Theta, adapt
-from metanas_pl.functional.optimizers import InnerOptimizer, adam, sgd
-from metanas_pl.functional.relaxation import apply_threshold, softmax, temperatures
-from metanas_pl.network import EpisodeNetwork
-from metanas_pl.spaces import DerivedNetwork, Genotype, Supernet
-from metanas_pl.spaces.costs import measure, reachable_cost
-from metanas_pl.spaces.official import translate
+from metanas_pl.algorithms.inner_loop import Batch, Support, TaskLearner, Theta, adapt
+from metanas_pl.algorithms.inner_optimizers import InnerOptimizer, adam, sgd
+from metanas_pl.algorithms.meta import meta_gradients
+from metanas_pl.algorithms.nas import architecture_gradients as architecture_steps
+from metanas_pl.algorithms.nas.relaxations import apply_threshold, softmax, temperatures
+from metanas_pl.engine.episode_network import EpisodeNetwork
+from metanas_pl.search_spaces import DerivedNetwork, Genotype, Supernet
+from metanas_pl.search_spaces.costs import measure, reachable_cost
+from metanas_pl.search_spaces.official_checkpoints import translate
 
 FOLDER = Path(os.environ.get("METANAS_GOLDEN_DIR", Path(__file__).parent / "golden"))
 CASES = sorted(FOLDER.glob("*.pt"))

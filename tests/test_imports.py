@@ -16,16 +16,16 @@ ROOT = Path(metanas_pl.__file__).parent
 ALLOWED = {
     "functional": (),
     "spaces": (
-        "metanas_pl.functional.relaxation",
-        "metanas_pl.functional.adaptation",
-        "metanas_pl.primitive_names",
+        "metanas_pl.algorithms.nas.relaxations",
+        "metanas_pl.algorithms.inner_loop",
+        "metanas_pl.search_spaces.ops.names",
         "metanas_pl.survival.tensor_file",
     ),
     "data": ("metanas_pl.ranges",),
-    "survival": ("metanas_pl.conf", "metanas_pl.search_space"),
-    "plotting": ("metanas_pl.spaces.genotype",),
+    "survival": ("metanas_pl.conf", "metanas_pl.engine.space_factory"),
+    "plotting": ("metanas_pl.search_spaces.genotypes.genotype",),
     "callbacks": (
-        "metanas_pl.functional",
+        "metanas_pl.algorithms",
         "metanas_pl.plotting",
         "metanas_pl.survival.disk",
         "metanas_pl.survival.resume",

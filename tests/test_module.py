@@ -125,7 +125,7 @@ def test_meta_pruning_is_for_good_and_keeps_one_primitive_of_an_edge() -> None:
 
 
 NASBENCH201 = {
-    "builder": "metanas_pl.spaces.build.nasbench201",
+    "builder": "metanas_pl.search_spaces.builders.nasbench201",
     "name": "nasbench201",
     "channels": 4,
     "cells_per_stage": 1,

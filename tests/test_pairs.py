@@ -10,15 +10,15 @@ import torch
 from omegaconf import OmegaConf
 
 from metanas_pl import cli
+from metanas_pl.algorithms.heads import HEAD
+from metanas_pl.algorithms.inner_loop import Theta
 from metanas_pl.compatibility import RULES, check_pair
 from metanas_pl.conf import MetaConfig, NASConfig, from_plain
-from metanas_pl.functional.adaptation import Theta
-from metanas_pl.functional.heads import HEAD
-from metanas_pl.learning import Clock
+from metanas_pl.engine.episode_learner import Clock
+from metanas_pl.engine.inner_loop_factory import STEP, affine_norms
 from metanas_pl.module import MetaNASModule
-from metanas_pl.spaces import mixed_cell
-from metanas_pl.spaces.genotype import Genotype
-from metanas_pl.task_learner import STEP, affine_norms
+from metanas_pl.search_spaces.cells import mixed_cell
+from metanas_pl.search_spaces.genotypes.genotype import Genotype
 from tests.conftest import random_episode
 
 METAS = (
@@ -200,12 +200,12 @@ def test_primitives_without_weight_are_not_computed_and_not_missed(
 CASES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"needs_weight_step": True}, {"adapts": "none", "head": "prototypes"}),
     ({"anneals": False}, {}),
-    ({"step": "joint", "perturb": "metanas_pl.functional.perturbations.random_ball"}, {}),
+    ({"step": "joint", "perturb": "metanas_pl.algorithms.nas.perturbations.random_ball"}, {}),
     ({}, {"adapts": "body"}),
     ({}, {"head": "prototypes", "adapts": "head"}),
     ({}, {"head": "prototypes", "inner": {"batch_size": 5}}),
     ({}, {"adapts": "none", "head": "prototypes"}),
-    ({}, {"rates": "metanas_pl.functional.rates.per_parameter"}),
+    ({}, {"rates": "metanas_pl.algorithms.inner_rates.per_parameter"}),
 ]
 
 

@@ -44,8 +44,8 @@ def test_data_commands_are_understood() -> None:
 
 
 def test_own_nas_method() -> None:
-    from metanas_pl.functional.adaptation import Batch, InnerProblem, Objective, Pass
-    from metanas_pl.functional.optimizers import sgd
+    from metanas_pl.algorithms.inner_loop import Batch, InnerProblem, Objective, Pass
+    from metanas_pl.algorithms.inner_optimizers import sgd
 
     namespace: dict[str, Any] = {}
     exec(blocks("python")[1], namespace)

@@ -6,11 +6,11 @@ from functools import partial
 
 import pytest
 
+from metanas_pl.algorithms.nas.architecture_gradients import training_speed
 from metanas_pl.conf import NASConfig
-from metanas_pl.functional.architecture_steps import training_speed
 from metanas_pl.resolve import resolve, resolve_all
 
-STEPS = "metanas_pl.functional.architecture_steps"
+STEPS = "metanas_pl.algorithms.nas.architecture_gradients"
 
 
 @pytest.mark.parametrize("path", ["nowhere.f", f"{STEPS}.nothing", "f", "", f"{STEPS}.annotations"])

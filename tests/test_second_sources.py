@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.maml_libraries import QueryLoss, by_higher, by_torchopt, plain_conv4
+from metanas_pl.algorithms.inner_loop import Theta
+from metanas_pl.algorithms.meta.meta_gradients import MetaGradient
 from metanas_pl.conf import MetaConfig, NASConfig, from_plain
-from metanas_pl.functional.adaptation import Theta
-from metanas_pl.functional.meta_gradients import MetaGradient
-from metanas_pl.learning import EpisodeLearner
-from metanas_pl.spaces.backbones import Conv4
+from metanas_pl.engine.episode_learner import EpisodeLearner
+from metanas_pl.search_spaces.backbones import Conv4
 from tests.conftest import RandomEpisode, random_episode
 
 STEPS, CHANNELS, WAYS, SIZE = 5, 6, 3, 16
@@ -37,7 +37,7 @@ def ours(meta_gradient: str, **inner: Any) -> tuple[Theta, MetaGradient]:
     meta = from_plain(
         MetaConfig,
         {
-            "meta_gradient": f"metanas_pl.functional.meta_gradients.{meta_gradient}",
+            "meta_gradient": f"metanas_pl.algorithms.meta.meta_gradients.{meta_gradient}",
             "head": "learned",
             "query_norm": "transductive",
             "inner": {"steps": STEPS, **inner},

@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree
 
 from metanas_pl.conf import EvaluationConfig
 from metanas_pl.data.episodes import Episode, collate
-from metanas_pl.metrics import pixel_nearest_neighbour
+from metanas_pl.engine.metrics import pixel_nearest_neighbour
 from metanas_pl.module import MetaNASModule
 from tests.conftest import make_module
 from tests.test_backend import SPACES
@@ -91,7 +91,7 @@ def test_every_space_and_backend(name: str) -> None:
         assert_close(evaluation(module(backend), together), results)
 
 
-STEPS = "metanas_pl.functional.architecture_steps."
+STEPS = "metanas_pl.algorithms.nas.architecture_gradients."
 METHODS: dict[str, dict[str, Any]] = {
     "reptile": {},
     "maml": {},

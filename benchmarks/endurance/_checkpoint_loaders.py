@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.endurance._mutations import altered, damaged, odd_value
 from metanas_pl import cli, conf
-from metanas_pl.spaces.official import load_official
+from metanas_pl.search_spaces.official_checkpoints import load_official
 from tests import runs
 
 Attempt = Callable[[Random], None]

@@ -21,8 +21,8 @@ from metanas_pl.data.sources import DataRequest, prepare_source
 from metanas_pl.data.sources.images import to_pixels
 from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
 from metanas_pl.data.verification import is_verified, record, verify_store
-from metanas_pl.spaces.genotype import Genotype
-from metanas_pl.spaces.nasbench201_genotype import EXAMPLE, Nasbench201Genotype
+from metanas_pl.search_spaces.genotypes.genotype import Genotype
+from metanas_pl.search_spaces.nasbench201.genotype import EXAMPLE, Nasbench201Genotype
 from tests.data import published_archives
 
 

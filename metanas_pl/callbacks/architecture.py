@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from metanas_pl.functional.relaxation import entropy
+from metanas_pl.algorithms.nas.relaxations import entropy
 from metanas_pl.survival.disk import space_for, write_whole
 
 

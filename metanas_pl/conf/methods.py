@@ -45,9 +45,9 @@ class NASConfig:
     name: str = "darts_first_order"
     search: bool = True
     adapts_alphas: bool = True
-    relaxation: str = "metanas_pl.functional.relaxation.softmax"
+    relaxation: str = "metanas_pl.algorithms.nas.relaxations.softmax"
     step: str = "alternating"
-    alpha_gradient: str = "metanas_pl.functional.architecture_steps.first_order"
+    alpha_gradient: str = "metanas_pl.algorithms.nas.architecture_gradients.first_order"
     needs_weight_step: bool = False
     anneals: bool = True
     noise: str | None = None
@@ -162,11 +162,11 @@ class MetaConfig:
     """
 
     name: str = "reptile"
-    meta_gradient: str = "metanas_pl.functional.meta_gradients.reptile"
+    meta_gradient: str = "metanas_pl.algorithms.meta.meta_gradients.reptile"
     learns_from: str = "displacement"
     options: dict[str, Any] = field(default_factory=dict)
     adapts: str = "all"
-    rates: str = "metanas_pl.functional.rates.constant"
+    rates: str = "metanas_pl.algorithms.inner_rates.constant"
     step_norms: bool = False
     head: str = "zero"
     query_norm: str = "inductive"

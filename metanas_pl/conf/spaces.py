@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from metanas_pl.conf.checks import check, check_choice, check_most, check_numbers
-from metanas_pl.primitive_names import ALL_PRIMITIVES, NONE, PRIMITIVES
+from metanas_pl.search_spaces.ops.names import ALL_PRIMITIVES, NONE, PRIMITIVES
 
 MOST_CELLS = 100  # and nodes: far more than any network has that was ever published
 
@@ -18,7 +18,7 @@ class CellSpaceConfig:
     """
 
     name: str = "metanas"
-    builder: str = "metanas_pl.spaces.build.cells"
+    builder: str = "metanas_pl.search_spaces.builders.cells"
     channels: int = 28
     n_cells: int = 4
     n_nodes: int = 3
@@ -49,7 +49,7 @@ class Conv4Config:
     """The Conv4 backbone; ``strided`` convolutions and a pooled feature map, or max pooling."""
 
     name: str = "conv4"
-    builder: str = "metanas_pl.spaces.build.conv4"
+    builder: str = "metanas_pl.search_spaces.builders.conv4"
     channels: int = 32
     strided: bool = False
 
@@ -62,7 +62,7 @@ class ResNet12Config:
     """The ResNet-12 backbone: channels of its four blocks."""
 
     name: str = "resnet12"
-    builder: str = "metanas_pl.spaces.build.resnet12"
+    builder: str = "metanas_pl.search_spaces.builders.resnet12"
     channels: list[int] = field(default_factory=lambda: [64, 128, 256, 512])
 
     def __post_init__(self) -> None:
@@ -75,7 +75,7 @@ class Nasbench201Config:
     """NAS-Bench-201: a supernet, or with ``nas=fixed`` the network of ``genotype``."""
 
     name: str = "nasbench201"
-    builder: str = "metanas_pl.spaces.build.nasbench201"
+    builder: str = "metanas_pl.search_spaces.builders.nasbench201"
     channels: int = 16
     cells_per_stage: int = 5
     genotype: str | None = None

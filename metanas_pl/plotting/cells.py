@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metanas_pl.plotting.figures import DARK, LABEL, LIGHT, canvas, colour_of
-from metanas_pl.spaces.genotype import Architecture, Cell
+from metanas_pl.search_spaces.genotypes.genotype import Architecture, Cell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def draw_cell(genotype: Architecture, cell: str = "normal") -> Figure:
     Raises:
         ValueError: there is no such cell.
 
-    >>> from metanas_pl.spaces import Genotype
+    >>> from metanas_pl.search_spaces import Genotype
     >>> figure = draw_cell(Genotype.load("metanas_in_v2"), "reduce")
     >>> [text.get_text() for text in figure.axes[0].texts][:4]
     ['reduce cell', 'cell k−2', 'cell k−1', '2']

@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from metanas_pl.conf import DataConfig, EvaluationConfig, MetaConfig, NASConfig, from_plain, plain
+from metanas_pl.engine.space_factory import complete
 from metanas_pl.errors import UserError
-from metanas_pl.search_space import complete
 from metanas_pl.survival.tensor_file import TensorFileError, load_tensors
 
 FORMAT_VERSION = 1

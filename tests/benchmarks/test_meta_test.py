@@ -4,8 +4,8 @@ import torch
 
 from benchmarks.meta_test import MetaTest
 from benchmarks.search_step import Size
-from metanas_pl.functional.adaptation import adapt
-from metanas_pl.tasks import task
+from metanas_pl.algorithms.inner_loop import adapt
+from metanas_pl.engine.task_batch import task
 
 TINY = Size(channels=2, n_cells=2, n_ways=3, tasks=2, steps=4)
 

@@ -105,7 +105,7 @@ def test_data_before_setup_is_refused(tmp_path: Path) -> None:
 def test_importing_the_room_is_lean() -> None:
     code = (
         "import sys, pytorch_lightning; before = set(sys.modules); import metanas_pl.data; "
-        "heavy = {'matplotlib', 'requests', 'PIL', 'metanas_pl.module', 'metanas_pl.functional'}; "
+        "heavy = {'matplotlib', 'requests', 'PIL', 'metanas_pl.module', 'metanas_pl.algorithms'}; "
         "print(*((set(sys.modules) - before) & heavy))"
     )
     result = subprocess.run(

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from metanas_pl import conf
 from metanas_pl.data.identity import checked
 from metanas_pl.data.store_table import _table
-from metanas_pl.search_space import complete
-from metanas_pl.spaces.genotype import Genotype
+from metanas_pl.engine.space_factory import complete
+from metanas_pl.search_spaces.genotypes.genotype import Genotype
 
 KEYS = (
     "normal reduce normal_concat reduce_concat builder channels n_cells reductions genotype primitives "

@@ -12,8 +12,8 @@ from matplotlib.patches import FancyArrowPatch
 from matplotlib.transforms import Bbox
 
 from metanas_pl.plotting import draw_cell
-from metanas_pl.spaces.genotype import PUBLISHED, Genotype
-from metanas_pl.spaces.nasbench201_genotype import EXAMPLE, Nasbench201Genotype
+from metanas_pl.search_spaces.genotypes.genotype import PUBLISHED, Genotype
+from metanas_pl.search_spaces.nasbench201.genotype import EXAMPLE, Nasbench201Genotype
 
 PRIMITIVES = ["max_pool_3x3", "skip_connect", "conv_3x3"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from metanas_pl.plotting import draw_cell, save_figure
-from metanas_pl.spaces.genotype import PUBLISHED
+from metanas_pl.search_spaces.genotypes.genotype import PUBLISHED
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".png"])
@@ -29,7 +29,8 @@ def test_another_suffix_is_refused(tmp_path: Path) -> None:
 
 def test_matplotlib_is_imported_on_first_use_and_pyplot_never() -> None:
     code = (
-        "import sys, metanas_pl.plotting as p; from metanas_pl.spaces.genotype import PUBLISHED;"
+        "import sys, metanas_pl.plotting as p;"
+        "from metanas_pl.search_spaces.genotypes.genotype import PUBLISHED;"
         "assert 'matplotlib.figure' not in sys.modules; p.draw_cell(PUBLISHED['auto_meta']);"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )

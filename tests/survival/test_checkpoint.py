@@ -14,8 +14,8 @@ from omegaconf import OmegaConf
 
 from metanas_pl import cli, conf, train
 from metanas_pl.assembly import check_sizes, trained_module
+from metanas_pl.engine.space_factory import build_space, check_builder, complete
 from metanas_pl.evaluate import as_trained
-from metanas_pl.search_space import build_space, check_builder, complete
 from metanas_pl.survival import checkpoint
 from metanas_pl.survival.checkpoint import FORMAT_VERSION
 from tests import runs
@@ -101,7 +101,7 @@ def test_no_code_by_way_of_a_builder(written: dict[str, Any], tmp_path: Path) ->
 
 def test_what_a_module_of_ours_imported_is_not_ours() -> None:
     with pytest.raises(ValueError, match="does not name its arguments"):
-        check_builder({"builder": "metanas_pl.spaces.state.cached_property"})
+        check_builder({"builder": "metanas_pl.search_spaces.cells.state.cached_property"})
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.utils import _pytree as pytree
 
-from metanas_pl.functional.adaptation import Theta
-from metanas_pl.functional.meta_gradients import MetaGradient, Task, fomaml
+from metanas_pl.algorithms.inner_loop import Theta
+from metanas_pl.algorithms.meta.meta_gradients import MetaGradient, Task, fomaml
 
 
 def equal_tasks(theta: Theta, task: Task, *, length: float = 1.0) -> MetaGradient:

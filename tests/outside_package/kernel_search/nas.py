@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from metanas_pl.functional.adaptation import InnerProblem
-from metanas_pl.functional.relaxation import Alphas
+from metanas_pl.algorithms.inner_loop import InnerProblem
+from metanas_pl.algorithms.nas.relaxations import Alphas
 
 
 def both_batches(problem: InnerProblem, *, share: float = 0.5) -> Alphas:

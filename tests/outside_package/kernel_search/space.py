@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metanas_pl.functional.relaxation import Alphas, Mixing, is_member
-from metanas_pl.spaces.base import Context, SearchSpace
-from metanas_pl.spaces.layers import Conv
-from metanas_pl.spaces.primitives import ConvNorm
+from metanas_pl.algorithms.nas.relaxations import Alphas, Mixing, is_member
+from metanas_pl.search_spaces.base import Context, SearchSpace
+from metanas_pl.search_spaces.ops.layers import Conv
+from metanas_pl.search_spaces.ops.primitives import ConvNorm
 
 
 class KernelSpace(SearchSpace):

@@ -1,0 +1,289 @@
+"""The task learner: a few gradient steps on one episode's support set give (w*, alpha*).
+
+This is the map Phi^k of the paper (Elsken et al. 2020, equation 3). It is a pure function: it runs
+under ``torch.func.grad`` and ``torch.func.vmap``, and leaves everything meta-learned untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from metanas_pl.algorithms.inner_optimizers import InnerOptimizer, Params
+from metanas_pl.algorithms.nas.relaxations import Alphas, Mixing
+
+
+class Theta(NamedTuple):
+    """What is meta-learned: weights, architecture logits, and learned inner hyper-parameters, by name."""
+
+    weights: Params
+    alphas: Alphas
+    hyper: Params = {}  # noqa: RUF012  (never written to)
+
+
+class Batch(NamedTuple):
+    """Labelled images ``x (B, C, H, W)``, ``y (B,)`` and the noise of this pass over them, if any.
+
+    ``drop_path`` are factors ``(cells, edges, O, B)``; ``noise`` is what the relaxation draws with, by
+    alpha; ``real`` and ``ways`` are as in :class:`Support`.
+    """
+
+    x: Tensor
+    y: Tensor
+    drop_path: Tensor | None = None
+    noise: Params | None = None
+    real: Tensor | None = None
+    ways: Tensor | None = None
+
+
+class Support(NamedTuple):
+    """The support set of one episode and the minibatch that each of ``k`` inner steps takes from it.
+
+    Attributes:
+        x: images ``(S, C, H, W)``.
+        y: labels ``(S,)``.
+        train_index: rows for the w-step, ``(k, B)``.
+        arch_index: rows for the alpha-step, ``(k, B)``.
+        drop_path: factors for both, ``(k, 2, cells, edges, O, B)``, or None.
+        noise: noise of the relaxation for both, ``(k, 2, ...)`` by alpha, or None.
+        real: 1 for a row with an image, 0 for one that fills up a smaller episode, ``(S,)``; such rows have
+            a negative label and come last. None: all are images.
+        ways: which classes the episode has, ``(N,)``; None: all.
+    """
+
+    x: Tensor
+    y: Tensor
+    train_index: Tensor
+    arch_index: Tensor
+    drop_path: Tensor | None = None
+    noise: Params | None = None
+    real: Tensor | None = None
+    ways: Tensor | None = None
+
+    def train(self, step: int) -> Batch:
+        """The batch of the w-step."""
+        return self._take(self.train_index[step], step, 0)
+
+    def arch(self, step: int) -> Batch:
+        """The batch of the alpha-step."""
+        return self._take(self.arch_index[step], step, 1)
+
+    @property
+    def n_ways(self) -> Tensor:
+        """Classes of the episode, ``()``."""
+        return self.y.max() + 1
+
+    def first_noise(self) -> Params | None:
+        """The first noise drawn, for a forward pass outside the inner steps."""
+        return None if self.noise is None else {k: n[0, 0] for k, n in self.noise.items()}
+
+    def whole(self) -> Batch:
+        """All of it, without noise."""
+        return Batch(self.x, self.y, real=self.real, ways=self.ways)
+
+    def _take(self, rows: Tensor, step: int, which: int) -> Batch:
+        drop = None if self.drop_path is None else self.drop_path[step, which]
+        noise = None if self.noise is None else {k: n[step, which] for k, n in self.noise.items()}
+        real = None if self.real is None else self.real[rows]
+        return Batch(self.x[rows], self.y[rows], drop, noise, real, self.ways)
+
+
+class Objective(NamedTuple):
+    """What an inner step descends on.
+
+    Attributes:
+        mixing: ``(alphas, temperature, noise) -> mixing weights``: the relaxation.
+        loss: ``(weights, mixing, batch) -> scalar``.
+    """
+
+    mixing: Callable[[Alphas, float, Params | None], Mixing]
+    loss: Callable[[Params, Mixing, Batch], Tensor]
+
+
+class Pass(NamedTuple):
+    """One forward pass of an inner step: a batch with its noise, at the step's temperature."""
+
+    objective: Objective
+    batch: Batch
+    temperature: float
+    frozen: Params
+
+    def mixing(self, alphas: Alphas) -> Mixing:
+        """Mixing weights of this pass."""
+        return self.objective.mixing(alphas, self.temperature, self.batch.noise)
+
+    def loss_at(self, weights: Params, mixing: Mixing) -> Tensor:
+        """Loss as a function of the adapting weights and the mixing weights."""
+        return self.objective.loss({**self.frozen, **weights}, mixing, self.batch)
+
+    def loss(self, weights: Params, alphas: Alphas) -> Tensor:
+        """Loss as a function of the adapting weights and the alphas."""
+        return self.loss_at(weights, self.mixing(alphas))
+
+
+class InnerProblem(NamedTuple):
+    """What a NAS method may look at in one inner step.
+
+    Attributes:
+        train, arch: the passes of the w-step and of the alpha-step.
+        weights: those that adapt.
+        alphas: the architecture logits.
+        weight_optimizer, weight_state: the actual w-step: ``update(gradient, state, weights)``.
+    """
+
+    train: Pass
+    arch: Pass
+    weights: Params
+    alphas: Alphas
+    weight_optimizer: InnerOptimizer
+    weight_state: Any
+
+
+class TaskLearner(NamedTuple):
+    """How one episode is learned.
+
+    Attributes:
+        alpha_gradient: the NAS method's step, ``InnerProblem -> gradient of the alphas``; None takes
+            weights and alphas from one backward pass of the training loss (T-NAS).
+        optimizers: ``(hyper, step, ways of the episode) -> (weight optimizer, alpha optimizer)``.
+        temperatures: one per inner step; their number is the number of steps.
+        arch_steps: leading steps that also take an alpha-step (0 in warm-up).
+        adapts: which weights move, by name.
+        step_weights: ``(hyper, step) -> weights`` that have a learned value for each step.
+        perturb: mixing weights of the w-step (SDARTS); None leaves them as they are.
+        regulariser: ``mixing -> scalar``, added to the loss of the alpha-step.
+        proximal: weight of ``1/2 ||phi - theta||^2`` in both losses (iMAML).
+    """
+
+    alpha_gradient: Callable[[InnerProblem], Alphas] | None
+    optimizers: Callable[[Params, int, Tensor], tuple[InnerOptimizer, InnerOptimizer]]
+    temperatures: tuple[float, ...]
+    arch_steps: int
+    adapts: Callable[[str], bool] = lambda name: True
+    step_weights: Callable[[Params, int], Params] = lambda hyper, step: {}
+    perturb: Callable[[InnerProblem], Mixing] | None = None
+    regulariser: Callable[[Mixing], Tensor] | None = None
+    proximal: float = 0.0
+
+    def weights_at(self, theta: Theta, step: int) -> Params:
+        """All weights as an inner step uses them: what is learned for each step is that of ``step``."""
+        return {**theta.weights, **self.step_weights(theta.hyper, step)}
+
+
+class Adapted(NamedTuple):
+    """A point reached: theta there, optimizer states, and the training loss of the steps so far."""
+
+    theta: Theta
+    states: tuple[Any, Any]
+    losses: tuple[Tensor, ...] = ()
+
+    @property
+    def weights(self) -> Params:
+        """Weights w*."""
+        return self.theta.weights
+
+    @property
+    def alphas(self) -> Alphas:
+        """Alphas alpha*."""
+        return self.theta.alphas
+
+
+def adapt(
+    objective: Objective,
+    theta: Theta,
+    support: Support,
+    learner: TaskLearner,
+    states: tuple[Any, Any] | None = None,
+) -> Adapted:
+    """Adapt weights and alphas to one episode; the last of :func:`inner_steps`, or theta itself."""
+    adapted = Adapted(theta, states or ((), ()))
+    for adapted in inner_steps(objective, theta, support, learner, states):  # noqa: B007
+        pass
+    return adapted
+
+
+def inner_steps(
+    objective: Objective,
+    theta: Theta,
+    support: Support,
+    learner: TaskLearner,
+    states: tuple[Any, Any] | None = None,
+    first_order: bool = False,
+) -> Iterator[Adapted]:
+    """The point after each inner step (DARTS: alpha-step, then w-step at the new alphas).
+
+    Args:
+        objective: relaxation and loss.
+        theta: where to start.
+        support: the episode's support set with its minibatches and noise.
+        learner: steps, optimizers and the NAS method.
+        states: (weight, alpha) optimizer states carried from the task before; None starts fresh.
+        first_order: take gradients as constants, so that differentiating through the steps is cheap.
+    """
+    hyper, alphas = theta.hyper, theta.alphas
+    weights = {k: w for k, w in theta.weights.items() if learner.adapts(k)}
+    origin, losses = Theta(weights, alphas), list[Tensor]()
+    optimizers = learner.optimizers(hyper, 0, support.n_ways)
+    w_state, a_state = states or (optimizers[0].init(weights), optimizers[1].init(alphas))
+    for step, temperature in enumerate(learner.temperatures):
+        w_optimizer, a_optimizer = learner.optimizers(hyper, step, support.n_ways)
+        frozen = learner.weights_at(theta, step)
+        train = Pass(objective, support.train(step), temperature, frozen)
+        arch = Pass(objective, support.arch(step), temperature, frozen)
+        problem = InnerProblem(train, arch, weights, alphas, w_optimizer, w_state)
+        of_weights = None
+        if alphas and step < learner.arch_steps:
+            a_gradient, of_weights = _alpha_gradient(problem, learner, origin)
+            a_gradient = _constant(a_gradient) if first_order else a_gradient
+            alphas, a_state = a_optimizer.update(a_gradient, a_state, alphas)
+        if weights:
+            moved = problem._replace(alphas=alphas)
+            w_gradient, loss = of_weights or _weight_gradient(moved, learner)
+            w_gradient = _proximal(w_gradient, weights, origin.weights, learner.proximal)
+            w_gradient = _constant(w_gradient) if first_order else w_gradient
+            weights, w_state = w_optimizer.update(w_gradient, w_state, weights)
+            losses.append(loss)
+        point = Theta({**theta.weights, **weights}, alphas, hyper)
+        yield Adapted(point, (w_state, a_state), tuple(losses))
+
+
+def _alpha_gradient(
+    problem: InnerProblem, learner: TaskLearner, origin: Theta
+) -> tuple[Alphas, tuple[Params, Tensor] | None]:
+    """Gradient of the alphas; with a joint step also that of the weights, and the loss."""
+    of_weights = None
+    if learner.alpha_gradient is None:
+        both = torch.func.grad_and_value(problem.train.loss, argnums=(0, 1))
+        (w_gradient, a_gradient), loss = both(problem.weights, problem.alphas)
+        of_weights = w_gradient, loss
+    else:
+        a_gradient = learner.alpha_gradient(problem)
+    if learner.regulariser is not None:
+        penalty, one_pass = learner.regulariser, problem.arch
+        extra = torch.func.grad(lambda a: penalty(one_pass.mixing(a)))(problem.alphas)
+        a_gradient = {k: g + extra[k] for k, g in a_gradient.items()}
+    a_gradient = _proximal(a_gradient, problem.alphas, origin.alphas, learner.proximal)
+    return a_gradient, of_weights
+
+
+def _weight_gradient(problem: InnerProblem, learner: TaskLearner) -> tuple[Params, Tensor]:
+    """Gradient of the training loss with respect to the weights, and the loss."""
+    perturb = learner.perturb
+    mixing = problem.train.mixing(problem.alphas) if perturb is None else perturb(problem)
+    return torch.func.grad_and_value(problem.train.loss_at)(problem.weights, mixing)
+
+
+def _proximal(gradient: Params, point: Params, origin: Params, strength: float) -> Params:
+    """Add the gradient of ``strength / 2 ||point - origin||^2``."""
+    if strength == 0:
+        return gradient
+    return {k: g + strength * (point[k] - origin[k]) for k, g in gradient.items()}
+
+
+def _constant(gradient: Params) -> Params:
+    """The same numbers without their history."""
+    return pytree.tree_map(torch.Tensor.detach, gradient)

@@ -1,0 +1,1 @@
+"""Meta-learners: from one task to its meta-gradient, and the mean over tasks."""

@@ -1,0 +1,1 @@
+"""NAS methods: relaxations, architecture gradients, perturbations, regularisers."""

@@ -1,0 +1,1 @@
+"""Configuration and search space together: pure functions of theta and a batch of episodes."""

@@ -1,0 +1,190 @@
+"""The network of one episode: what a search space computes for a support set and for queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import functional_call
+from torch.utils import _pytree as pytree
+
+from metanas_pl.algorithms.heads import empty_head, prototype_head
+from metanas_pl.algorithms.inner_loop import Batch, Objective, Support, Theta
+from metanas_pl.algorithms.inner_optimizers import Params
+from metanas_pl.algorithms.nas.relaxations import Alphas, Mask, Mixing, apply_threshold
+from metanas_pl.algorithms.parallel.grouped import call_grouped
+from metanas_pl.errors import UserError
+from metanas_pl.search_spaces.base import Context, SearchSpace
+
+
+class EpisodeNetwork(NamedTuple):
+    """A search space under one relaxation and one kind of head.
+
+    Attributes:
+        space: the search space.
+        relaxation: ``(alphas, temperature, mask, noise) -> mixing``.
+        head: as ``meta.head``.
+        n_ways: classes of the episodes.
+        mask: alphas that meta-pruning has left alive.
+        threshold: mixing weights that are not above it are 0.
+        auxiliary_skip: weight of the auxiliary skip connections.
+        grouped: tasks that ``vmap`` maps over are computed side by side.
+        twice: gradients of the support loss are differentiated again.
+    """
+
+    space: SearchSpace
+    relaxation: Callable[..., Mixing]
+    head: str
+    n_ways: int
+    mask: Mask
+    threshold: float
+    auxiliary_skip: float = 0.0
+    grouped: bool = False
+    twice: bool = False
+
+    def mixing(self, alphas: Alphas, temperature: float, noise: Params | None = None) -> Mixing:
+        """Mixing weights at a temperature, thresholded."""
+        return apply_threshold(
+            self.relaxation(alphas, temperature, self.mask, noise), self.threshold
+        )
+
+    def objective(self) -> Objective:
+        """What the inner loop descends on."""
+        return Objective(self.mixing, self.loss)
+
+    def loss(self, weights: Params, mixing: Mixing, batch: Batch) -> Tensor:
+        """Cross-entropy of a batch, normalised by its own statistics; a label of -100 does not count."""
+        return F.cross_entropy(self.logits(weights, mixing, batch), batch.y)
+
+    def logits(self, weights: Params, mixing: Mixing, batch: Batch) -> Tensor:
+        """Logits ``(B, N)`` of a labelled batch, normalised by its own statistics."""
+        context = self._context(drop_path=batch.drop_path, reference=batch.real)
+        if self.head != "prototypes":
+            return _of_ways(self._forward(weights, mixing, batch.x, context), batch.ways)
+        features = self._forward(weights, mixing, batch.x, context._replace(head=False))
+        head = prototype_head(features, batch.y, self.n_ways)
+        return _of_ways(_linear(features, head), batch.ways)
+
+    def query_logits(
+        self,
+        weights: Params,
+        mixing: Mixing,
+        support: Support,
+        query_x: Tensor,
+        norm: str,
+        query_real: Tensor | None = None,
+    ) -> Tensor:
+        """Logits of the query set, ``(Q, N)``, with ``norm`` inductive or transductive.
+
+        ``query_real`` are the rows with an image, as ``support.real``.
+        """
+        context = self._context(head=self.head != "prototypes")
+        n_support = support.x.shape[0]
+        if norm == "inductive":
+            images = torch.cat([support.x, query_x])
+            context = context._replace(reference=_support_rows(support, query_x))
+            known, asked = self._forward(weights, mixing, images, context).tensor_split([n_support])
+        else:
+            asked = self._forward(weights, mixing, query_x, context._replace(reference=query_real))
+            known = asked
+            if self.head == "prototypes":
+                context = context._replace(reference=support.real)
+                known = self._forward(weights, mixing, support.x, context)
+        if self.head == "prototypes":
+            asked = _linear(asked, prototype_head(known, support.y, self.n_ways))
+        return _of_ways(asked, support.ways)
+
+    def start(self, theta: Theta, support: Support, temperature: float) -> Theta:
+        """Where a task starts: theta, with an empty head or one from class means unless it is learned.
+
+        Raises:
+            UserError: a meta-learned head has other ways than the episode.
+        """
+        if self.head == "prototypes":
+            return theta
+        if self.head == "learned":
+            n_learned = theta.weights["head.bias"].shape[0]
+            if n_learned != self.n_ways or support.ways is not None:
+                asked = self.n_ways if support.ways is None else f"2 to {self.n_ways}"
+                raise UserError(
+                    f"data.n_ways={asked}, but the meta-learned head has {n_learned} ways: "
+                    "train with meta.head=zero or prototype_init to test other numbers of ways"
+                )
+            return theta
+        head = empty_head(theta.weights["head.weight"], self.n_ways)
+        if self.head == "prototype_init":
+            mixing = self.mixing(theta.alphas, temperature, support.first_noise())
+            context = self._context(head=False, reference=support.real)
+            features = self._forward(theta.weights, mixing, support.x, context)
+            head = prototype_head(features, support.y, self.n_ways)
+        return theta._replace(weights={**theta.weights, **head})
+
+    def _context(self, **values: Any) -> Context:
+        return Context(auxiliary_skip=self.auxiliary_skip)._replace(**values)
+
+    def _forward(self, weights: Params, mixing: Mixing, x: Tensor, context: Context) -> Tensor:
+        on_cpu = x.device.type == "cpu"  # a look at values makes the host wait for a GPU
+        context = context._replace(skip_zeros=on_cpu and self.threshold > 0)
+        if not self.grouped:
+            return functional_call(self.space, weights, (x, mixing, context))
+        weights = {name: w for name, w in weights.items() if name not in self.space.idle}
+        of_task = {
+            name: value
+            for name in ("drop_path", "reference")
+            if isinstance(value := getattr(context, name), Tensor)
+        }
+        inputs, spec = pytree.tree_flatten((weights, mixing, x, of_task))
+
+        def side_by_side(*stacked: Tensor) -> Tensor:
+            weights, mixing, x, of_task = pytree.tree_unflatten(stacked, spec)
+            return forward_tasks(self.space, weights, mixing, x, context._replace(**of_task))
+
+        twice = self.twice and not isinstance(context.reference, int)
+        return call_grouped(side_by_side, *inputs, twice=twice)
+
+
+def forward_tasks(
+    space: SearchSpace,
+    weights: Params,
+    mixing: Mixing,
+    x: Tensor,
+    context: Context,
+) -> Tensor:
+    """Logits or features ``(T, B, F)`` of T tasks at once; every tensor has a leading task dimension."""
+    tasks, batch = x.shape[:2]
+    if context.drop_path is not None:
+        context = context._replace(drop_path=context.drop_path.movedim(0, -1))
+    if isinstance(context.reference, Tensor):
+        context = context._replace(reference=context.reference.T)
+    images = x.transpose(0, 1).flatten(1, 2)
+    if tasks == 1 and x.device.type == "cpu":
+        images = channels_last(images)
+    beside = {name: weight.flatten(0, 1) for name, weight in weights.items()}
+    outputs = functional_call(space, beside, (images, mixing, context._replace(tasks=tasks)))
+    return outputs.view(batch, tasks, -1).transpose(0, 1)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """``x (B, C, H, W)`` with channels last in memory, for C = 1 by its strides alone."""
+    height, width, channels = x.shape[2], x.shape[3], x.shape[1]
+    strides = (height * width * channels, 1, width * channels, channels)
+    return x.permute(0, 2, 3, 1).contiguous().as_strided(x.shape, strides)
+
+
+def _support_rows(support: Support, query_x: Tensor) -> int | Tensor:
+    """The rows of support and query images together that are support images."""
+    if support.real is None:
+        return support.x.shape[0]
+    return torch.cat([support.real, support.real.new_zeros(query_x.shape[0])])
+
+
+def _of_ways(logits: Tensor, ways: Tensor | None) -> Tensor:
+    """Logits ``(B, N)``, minus infinity for classes that the episode does not have."""
+    return logits if ways is None else logits.masked_fill(~ways, -torch.inf)
+
+
+def _linear(features: Tensor, head: Params) -> Tensor:
+    return F.linear(features, head["head.weight"], head["head.bias"])

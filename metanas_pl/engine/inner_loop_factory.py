@@ -1,0 +1,149 @@
+"""From the configuration of a NAS method and a meta-learner to the task learner of an episode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from metanas_pl.algorithms.heads import HEAD
+from metanas_pl.algorithms.inner_loop import TaskLearner, Theta
+from metanas_pl.algorithms.inner_optimizers import InnerOptimizer, Params, make_optimizer
+from metanas_pl.algorithms.nas.regularisers import cost_penalty
+from metanas_pl.algorithms.nas.relaxations import Mixing
+from metanas_pl.conf import MetaConfig, NASConfig
+from metanas_pl.errors import UserError
+from metanas_pl.search_spaces.base import SearchSpace
+from metanas_pl.search_spaces.costs import Costs, expected_cost
+from metanas_pl.search_spaces.ops.primitives import BatchStatNorm
+
+STEP = "step:"
+
+
+class Builder:
+    """Makes task learners.
+
+    Args:
+        space, nas, meta: the search space and the two methods.
+        method: functions of the NAS method, by configuration key.
+        rates: ``(rate of each name, steps) -> Rates``.
+        costs: costs of the parts of the space, for cost-aware search.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        nas: NASConfig,
+        meta: MetaConfig,
+        method: dict[str, Any],
+        rates: Callable[..., Any],
+        costs: Costs | None = None,
+    ) -> None:
+        self.space, self.nas, self.meta = space, nas, meta
+        self.method, self.rates = method, rates
+        self.step_norms = affine_norms(space) if meta.step_norms else []
+        self.regulariser = self._regulariser(costs)
+
+    def hyper(self, theta: Theta) -> Params:
+        """Initial values of what is meta-learned beside weights and alphas."""
+        moving = {k: w for k, w in theta.weights.items() if self.moves(k)}
+        hyper = self._rates(theta).init({**moving, **theta.alphas})
+        for name in self.step_norms:
+            value = theta.weights[name]
+            hyper[STEP + name] = value.expand(self.meta.inner.steps + 1, *value.shape).clone()
+        return hyper
+
+    def learner(
+        self,
+        theta: Theta,
+        steps: int,
+        arch_steps: int | None,
+        temps: Sequence[float],
+        adapts_weights: bool = True,
+    ) -> TaskLearner:
+        """The inner loop with the configured optimizers."""
+        inner, rates = self.meta.inner, self._rates(theta)
+        betas = (inner.beta1, inner.beta2)
+        alpha_optimizer = inner.alpha_optimizer or inner.optimizer
+
+        head = theta.weights["head.bias"]
+
+        def optimizers(
+            hyper: Params, step: int, n_ways: Tensor
+        ) -> tuple[InnerOptimizer, InnerOptimizer]:
+            rate = of_ways(rates.at(hyper, step), n_ways.to(head) / head.shape[0])
+            return (
+                make_optimizer(inner.optimizer, rate, betas, inner.weight_decay),
+                make_optimizer(alpha_optimizer, rate, betas, inner.alpha_weight_decay),
+            )
+
+        arch_steps = steps if arch_steps is None else min(arch_steps, steps)
+        return TaskLearner(
+            alpha_gradient=None if self.nas.step == "joint" else self.method["alpha_gradient"],
+            optimizers=optimizers,
+            temperatures=tuple(temps[:steps]),
+            arch_steps=arch_steps if self.nas.adapts_alphas else 0,
+            adapts=self.moves if adapts_weights else lambda name: False,
+            step_weights=self._step_weights,
+            perturb=self.method["perturb"],
+            regulariser=self.regulariser,
+            proximal=inner.proximal,
+        )
+
+    def moves(self, name: str) -> bool:
+        """Whether the inner loop moves the weights called ``name``."""
+        adapts, is_head = self.meta.adapts, name in HEAD
+        if adapts == "none" or name in self.step_norms or name in self.space.idle:
+            return False
+        if is_head and self.meta.head == "prototypes":
+            return False
+        return adapts == "all" or (adapts == "head") == is_head
+
+    def _rates(self, theta: Theta) -> Any:
+        inner = self.meta.inner
+        head_lr = inner.weight_lr if inner.head_lr is None else inner.head_lr
+
+        def rate(name: str) -> float:
+            if name in theta.alphas:
+                return inner.alpha_lr
+            return head_lr if name in HEAD else inner.weight_lr
+
+        return self.rates(rate, inner.steps)
+
+    def _step_weights(self, hyper: Params, step: int) -> Params:
+        """The batch norms' values at an inner step; the last ones go on."""
+        last = self.meta.inner.steps
+        return {n: hyper[STEP + n][min(step, last)] for n in self.step_norms}
+
+    def _regulariser(self, costs: Costs | None) -> Callable[[Mixing], Tensor] | None:
+        """The method's penalty and that of cost-aware search."""
+        own, cost = self.method["regulariser"], self.nas.cost
+        if cost.kind == "none":
+            return own
+        if costs is None or not costs.parts:
+            raise UserError(f"nas.cost.kind={cost.kind}: this space has nothing to choose from")
+
+        def penalty(mixing: Mixing) -> Tensor:
+            expected = expected_cost(self.space, costs, mixing)
+            value = cost_penalty(expected, cost.weight, cost.target, costs.largest)
+            return value if own is None else value + own(mixing)
+
+        return penalty
+
+
+def of_ways(rate: Callable[[str], Any], share: Tensor) -> Callable[[str], Any]:
+    """Rates for an episode with ``share`` times the ways of the training: the head's grow with it.
+
+    The gradient of the mean loss at a row of the head shrinks as 1 / ways. With this rate the first step
+    from an empty head gives every class  rate / trained ways * (its mean feature - that of all),  however
+    many others there are, so a head trained with 20 ways adapts to 5 as it has learned to.
+    """
+    return lambda name: rate(name) * share if name in HEAD else rate(name)
+
+
+def affine_norms(space: SearchSpace) -> list[str]:
+    """Names of the scales and shifts of batch norms."""
+    norms = (n for n, m in space.named_modules() if isinstance(m, BatchStatNorm))
+    known = dict(space.named_parameters())
+    return [f"{n}.{p}" for n in norms for p in ("weight", "bias") if f"{n}.{p}" in known]

@@ -1,0 +1,124 @@
+"""Episodes as the method sees them: with the minibatches and the noise of their inner loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from metanas_pl.algorithms.inner_loop import Support
+from metanas_pl.algorithms.inner_optimizers import Params
+from metanas_pl.algorithms.noise import drop_path, episode_generator, minibatches
+
+Draw = Callable[[tuple[int, ...], torch.Generator], Tensor]
+
+
+class TaskData(NamedTuple):
+    """One episode; with a leading task dimension, a meta-batch.
+
+    ``n_ways`` is the largest number of classes in the meta-batch, ``query_real`` as ``support.real``, for
+    queries. ``noise_at_query``: the architecture that noise drew for the task also answers its queries.
+    """
+
+    support: Support
+    query_x: Tensor
+    query_y: Tensor
+    n_ways: int
+    query_real: Tensor | None = None
+    noise_at_query: bool = False
+
+    def query_noise(self) -> Params | None:
+        """Noise of the forward pass over the queries; None for the most likely architecture."""
+        return self.support.first_noise() if self.noise_at_query else None
+
+
+def task(tasks: TaskData, t: int) -> TaskData:
+    """Task ``t`` of a meta-batch."""
+    return pytree.tree_map(lambda leaf: leaf[t] if isinstance(leaf, Tensor) else leaf, tasks)
+
+
+def prepare(
+    episode: Any,
+    seed: int,
+    steps: int,
+    batch_size: int | None,
+    drop: tuple[tuple[int, ...] | None, float],
+    relaxation: tuple[Draw | None, dict[str, tuple[int, ...]], bool],
+) -> TaskData:
+    """Add minibatches and noise to a batch of episodes; they depend on each episode's index alone.
+
+    An episode of a batch may be smaller than its tensors: rows without an image come last and have a label
+    below 0. They take part in nothing, and each episode gets what it would get alone.
+
+    Args:
+        episode: ``support_x (T, S, C, H, W)``, ``support_y``, ``query_x``, ``query_y``, ``index (T,)``.
+        seed: the run's seed.
+        steps: inner steps.
+        batch_size: samples of an inner step; None takes the support set.
+        drop: ``(cells, edges, O)`` of drop path, or None, and its probability.
+        relaxation: how noise is drawn, or None; the shape of each alpha; whether once a task.
+    """
+    rows: list[dict[str, Any]] = []
+    ways, sizes, n_queries = _sizes(episode)
+    draw, shapes, per_task = relaxation
+    for index, size in zip(episode.index.tolist(), sizes, strict=True):
+        generator = episode_generator(seed, index)
+        train = minibatches(size, batch_size, steps, generator)
+        arch = minibatches(size, batch_size, steps, generator)
+        drops = noise = None
+        if drop[0] is not None:
+            drops = drop_path((steps, 2, *drop[0], train.shape[1]), drop[1], generator)
+        if draw is not None:
+            passes = (1, 1) if per_task else (steps, 2)
+            noise = {k: draw((*passes, *shape), generator) for k, shape in shapes.items()}
+            noise = {k: n.expand(steps, 2, *n.shape[2:]) for k, n in noise.items()}
+        rows.append({"train": train, "arch": arch, "drops": drops, "noise": noise})
+    width = max(row["train"].shape[1] for row in rows)
+    rows = [_widened(row, width, episode.support_y.shape[1] - 1) for row in rows]
+    device = episode.support_x.device
+    stacked = pytree.tree_map(
+        lambda *leaves: None if leaves[0] is None else torch.stack(leaves).to(device), *rows
+    )
+    present = torch.arange(max(ways)) < torch.tensor(ways)[:, None]
+    support = Support(
+        episode.support_x,
+        episode.support_y,
+        stacked["train"],
+        stacked["arch"],
+        stacked["drops"],
+        stacked["noise"],
+        _real(episode.support_x, episode.support_y, sizes),
+        None if present.all() else present.to(device),
+    )
+    query_real = _real(episode.query_x, episode.query_y, n_queries)
+    at_query = per_task and draw is not None
+    return TaskData(support, episode.query_x, episode.query_y, max(ways), query_real, at_query)
+
+
+def _sizes(episode: Any) -> tuple[list[int], list[int], list[int]]:
+    """Classes, support images and query images of each task; one look at the device for all of them."""
+    y, query_y = episode.support_y, episode.query_y
+    counts = torch.stack([y.amax(1) + 1, (y >= 0).sum(1), (query_y >= 0).sum(1)])
+    ways, n_support, n_query = counts.tolist()
+    return ways, n_support, n_query
+
+
+def _real(x: Tensor, y: Tensor, counts: list[int]) -> Tensor | None:
+    """1 for rows with an image and 0 for others, ``(T, B)``; None if all have one."""
+    return None if min(counts) == y.shape[1] else (y >= 0).to(x.dtype)
+
+
+def _widened(row: dict[str, Any], width: int, blank: int) -> dict[str, Any]:
+    """Minibatches of ``width`` samples and factors for them; what is missing is the row ``blank``."""
+    missing = width - row["train"].shape[1]
+    if not missing:
+        return row
+    fills = {"train": blank, "arch": blank, "drops": 0}
+    wider = {
+        k: F.pad(row[k], (0, missing), value=v) for k, v in fills.items() if row[k] is not None
+    }
+    return {**row, **wider}

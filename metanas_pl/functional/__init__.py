@@ -1,1 +1,0 @@
-"""Pure functions over ``dict[str, Tensor]``: the method itself, without Lightning or I/O."""

@@ -1,0 +1,1 @@
+"""Cells of MetaNAS and DARTS: mixed, and derived from a genotype."""

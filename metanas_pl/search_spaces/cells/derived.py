@@ -1,0 +1,110 @@
+"""The network of one genotype: discrete cells, affine batch norm, no alphas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from metanas_pl.algorithms.nas.relaxations import Mixing
+from metanas_pl.search_spaces.base import CellNetwork, Context
+from metanas_pl.search_spaces.cells.state import State
+from metanas_pl.search_spaces.genotypes.genes import Gene
+from metanas_pl.search_spaces.genotypes.genotype import Genotype
+from metanas_pl.search_spaces.ops.layers import dropped, join, total
+from metanas_pl.search_spaces.ops.primitives import Identity, make_primitive
+
+
+class DerivedCell(nn.Module):
+    """A cell with one primitive on each chosen input."""
+
+    def __init__(
+        self,
+        genes: Sequence[Sequence[Gene]],
+        outputs: Sequence[int],
+        channels: int,
+        reduction: bool,
+        pool_norm: bool,
+    ) -> None:
+        super().__init__()
+        self.inputs = [[source for _, source in node] for node in genes]
+        self.outputs = list(outputs)
+        self.nodes = nn.ModuleList(
+            nn.ModuleList(
+                make_primitive(
+                    name, channels, 2 if reduction and source < 2 else 1, True, pool_norm
+                )
+                for name, source in node
+            )
+            for node in genes
+        )
+
+    def forward(self, s0: Tensor, s1: Tensor, mixing: Mixing, context: Context) -> Tensor:
+        """Concatenated output states; ``context.drop_path`` is ``(edges, 1, B)``."""
+        reference, noise = context.reference, context.drop_path
+        states, edge = [State(s0), State(s1)], 0
+        for node, sources in zip(self.nodes, self.inputs, strict=True):
+            terms = []
+            for primitive, source in zip(node.children(), sources, strict=True):
+                term = states[source].through(primitive, reference)
+                if noise is not None and not isinstance(primitive, Identity):
+                    term = dropped(term, noise[edge, 0])
+                terms.append(term)
+                edge += 1
+            states.append(State(total(terms)))
+        return join([states[i].x for i in self.outputs], context.tasks)
+
+
+class DerivedNetwork(CellNetwork):
+    """A fixed network of stacked cells.
+
+    ``pool_norm``: pooling is followed by batch norm, as in MetaNAS and unlike in DARTS.
+
+    >>> net = DerivedNetwork(Genotype.load("metanas_in_v2"), in_channels=3, n_ways=5, channels=28,
+    ...                      n_cells=5, reductions=(1, 3))
+    >>> sum(p.numel() for p in net.parameters())
+    108169
+    """
+
+    def __init__(
+        self,
+        genotype: Genotype,
+        *,
+        in_channels: int,
+        n_ways: int,
+        channels: int,
+        n_cells: int,
+        reductions: Sequence[int],
+        stem_stride: int = 1,
+        channel_factor: int = 1,
+        pool_norm: bool = True,
+    ) -> None:
+        cells = (
+            (genotype.normal, genotype.normal_concat),
+            (genotype.reduce, genotype.reduce_concat),
+        )
+        super().__init__(
+            lambda width, reduction: DerivedCell(*cells[reduction], width, reduction, pool_norm),
+            (len(genotype.normal_concat), len(genotype.reduce_concat)),
+            in_channels=in_channels,
+            n_ways=n_ways,
+            channels=channels,
+            n_cells=n_cells,
+            reductions=reductions,
+            stem_stride=stem_stride,
+            channel_factor=channel_factor,
+            affine=True,
+        )
+        self._genotype = genotype
+
+    def genotype(self, mixing: Mixing) -> Genotype:
+        """The genotype it was built from."""
+        return self._genotype
+
+    def drop_path_shape(self) -> tuple[int, int, int]:
+        """``(cells, edges, 1)``."""
+        n_edges = max(
+            sum(len(node) for node in genes)
+            for genes in (self._genotype.normal, self._genotype.reduce)
+        )
+        return len(self.cells), n_edges, 1

@@ -1,0 +1,1 @@
+"""Discrete architectures: what they hold, how they are written and read."""

@@ -1,0 +1,1 @@
+"""Candidate operations and the layers they are made of."""
