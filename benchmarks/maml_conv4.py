@@ -11,11 +11,11 @@ from torch import Tensor
 
 from benchmarks.maml_libraries import QueryLoss, by_higher, by_torchopt, plain_conv4
 from benchmarks.timing import compare
-from metanas_pl.algorithms.inner_loop import Theta
 from metanas_pl.conf import MetaConfig, NASConfig, from_plain
 from metanas_pl.data.episodes import Episode
 from metanas_pl.engine.episode_learner import EpisodeLearner
 from metanas_pl.search_spaces.backbones import Conv4
+from metanas_pl.types import Theta
 
 RATE = 0.1
 
@@ -48,7 +48,7 @@ class MetaGradient:
         inner = {"optimizer": "sgd", "weight_lr": RATE, "steps": work.steps}
         meta = {
             "meta_gradient": "metanas_pl.algorithms.meta.meta_gradients.maml",
-            "learns_from": "trajectory",
+            "gradient_order": "exact",
             "head": "learned",
             "query_norm": "transductive",
             "chunk_size": chunk_size,

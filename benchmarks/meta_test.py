@@ -10,10 +10,10 @@ import torch
 from benchmarks.module_loop import Settings, adapt
 from benchmarks.search_step import COMPACT, SearchStep, Size
 from benchmarks.timing import compare
-from metanas_pl.algorithms.inner_loop import Theta
 from metanas_pl.conf import EvaluationConfig
 from metanas_pl.engine.episode_learner import Evaluation
 from metanas_pl.engine.task_batch import task
+from metanas_pl.types import Theta
 
 DECIDED = 3.0
 """Spread of the alphas: as after meta-training, many mixing weights are below the threshold."""
@@ -36,7 +36,7 @@ class MetaTest(SearchStep):
     def adapted(self) -> list[Theta]:
         """The adaptations alone, by a loop over modules."""
         inner, size = self.meta.inner, self.size
-        temps = self.learner.temperatures(size.steps, self.plan.arch_steps)
+        temps = self.learner.schedule(size.steps, self.plan.arch_steps).temperatures
         tasks = self.learner.prepare(self.theta, self.episode, 0, size.steps, None)
         rates = inner.weight_lr, inner.alpha_lr, inner.alpha_weight_decay
         settings = Settings(*rates, temps, self.nas.threshold, self.plan.arch_steps)

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.plain_network import PlainSupernet
-from metanas_pl.algorithms.inner_loop import Theta
 from metanas_pl.algorithms.nas.relaxations import apply_threshold, softmax
-from metanas_pl.engine.task_batch import TaskData, task
+from metanas_pl.engine.task_batch import TaskBatch, task
+from metanas_pl.types import Theta
 
 
 class Settings(NamedTuple):
@@ -34,7 +34,7 @@ class Settings(NamedTuple):
 
 
 def reptile_gradient(
-    network: PlainSupernet, theta: Theta, tasks: TaskData, settings: Settings
+    network: PlainSupernet, theta: Theta, tasks: TaskBatch, settings: Settings
 ) -> Theta:
     """``theta - theta*``, mean over the tasks, for weights and alphas (MetaNAS, equation 5)."""
     n_tasks = tasks.query_y.shape[0]
@@ -48,7 +48,7 @@ def reptile_gradient(
     return Theta(weights, alphas)
 
 
-def adapt(network: PlainSupernet, theta: Theta, data: TaskData, settings: Settings) -> Theta:
+def adapt(network: PlainSupernet, theta: Theta, data: TaskBatch, settings: Settings) -> Theta:
     """Weights and alphas after the inner loop of one task; the module is used up on the way."""
     network.load_state_dict(theta.weights)
     alphas = {k: nn.Parameter(a.clone()) for k, a in theta.alphas.items()}

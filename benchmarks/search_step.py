@@ -10,12 +10,12 @@ import torch
 from benchmarks.module_loop import Settings, reptile_gradient
 from benchmarks.plain_network import PlainSupernet
 from benchmarks.timing import Comparison, compare, seconds
-from metanas_pl.algorithms.inner_loop import Theta
 from metanas_pl.conf import MetaConfig, NASConfig, from_plain
 from metanas_pl.data.episodes import Episode
 from metanas_pl.engine.episode_learner import EpisodeLearner
 from metanas_pl.search_spaces.cells.supernet import Supernet
 from metanas_pl.search_spaces.costs import measure
+from metanas_pl.types import Theta
 
 SCHEDULE = {"t_max": 1.0, "t_min": 0.05, "temperature_schedule": "linear", "threshold": 0.01}
 
@@ -65,7 +65,7 @@ class SearchStep:
     def reference(self) -> Theta:
         """The same by a loop over modules."""
         inner = self.meta.inner
-        temps = self.learner.temperatures(inner.steps, None)
+        temps = self.learner.schedule(inner.steps, None).temperatures
         tasks = self.learner.prepare(self.theta, self.episode, 0, inner.steps, None)
         rates = inner.weight_lr, inner.alpha_lr, inner.alpha_weight_decay
         settings = Settings(*rates, temps, self.nas.threshold, inner.steps)

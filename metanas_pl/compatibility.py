@@ -42,13 +42,13 @@ RULES = (
         "class means need the whole support set: set meta.inner.batch_size=null",
     ),
     Rule(
-        lambda nas, meta: meta.learns_from == "displacement" and meta.adapts == "none",
+        lambda nas, meta: meta.gradient_order == "displacement" and meta.adapts == "none",
         "it moves theta towards adapted weights, and none adapt",
     ),
     Rule(
-        lambda nas, meta: meta.learns_from != "trajectory" and not meta.rates.endswith(".constant"),
+        lambda nas, meta: meta.gradient_order != "exact" and not meta.rates.endswith(".constant"),
         "learned inner rates need a meta-gradient through the inner loop: one with "
-        "meta.learns_from=trajectory, as maml or mamlpp",
+        "meta.gradient_order=exact, as maml or mamlpp",
     ),
 )
 

@@ -133,7 +133,7 @@ def _nas(module: Any) -> str:
 def _inner(module: Any) -> str:
     meta, inner = module.meta, module.meta.inner
     names = (name for name, _ in module.space.named_parameters())
-    moving = {name for name in names if module.learner.builder.moves(name)}
+    moving = {name for name in names if module.learner.loops.moves(name)}
     rates = {}
     if moving - set(HEAD):
         rates["weights"] = inner.weight_lr

@@ -12,16 +12,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from metanas_pl.algorithms.inner_loop import Theta
 from metanas_pl.algorithms.inner_optimizers import AdamState
-from metanas_pl.algorithms.nas.relaxations import (
-    Mask,
-    Mixing,
-    entropy,
-    is_member,
-    is_operation,
-    softmax,
-)
+from metanas_pl.algorithms.nas.relaxations import entropy, is_member, softmax
 from metanas_pl.compatibility import check_strategy
 from metanas_pl.conf import (
     EvaluationConfig,
@@ -40,6 +32,7 @@ from metanas_pl.search_spaces.costs import KINDS, measure
 from metanas_pl.search_spaces.genotypes.architecture import Architecture
 from metanas_pl.survival.checkpoint import FORMAT_VERSION
 from metanas_pl.survival.tally import TaskTally
+from metanas_pl.types import Mask, Mixing, Theta
 
 
 class MetaNASModule(pl.LightningModule):
@@ -92,12 +85,11 @@ class MetaNASModule(pl.LightningModule):
         self.alphas = nn.ParameterDict(self.space.alphas())
         for name, alpha in self.alphas.items():
             self.register_buffer(f"alive_{name}", torch.ones_like(alpha, dtype=torch.bool))
-        self.register_load_state_dict_post_hook(lambda module, _: module._restrict_space())
         self.costs = {kind: measure(self.space, kind, image_shape) for kind in KINDS}
         cost = self.costs.get(self.nas.cost.kind)
         self.learner = EpisodeLearner(self.space, self.nas, self.meta, cost)
         self.hyper_names, self.hyper = list[str](), nn.ParameterList()
-        hyper = self.learner.builder.hyper(self.theta())
+        hyper = self.learner.loops.hyper(self.theta())
         self.hyper_names, self.hyper = list(hyper), nn.ParameterList(hyper.values())
         self.carried_states: Any = None
         self.total_steps = 1.0
@@ -132,10 +124,6 @@ class MetaNASModule(pl.LightningModule):
     def probabilities(self, temperature: float) -> Mixing:
         """Softmax of the meta-alphas, whatever the relaxation: how decided they are."""
         return softmax(self.theta().alphas, temperature, self.mask())
-
-    def _restrict_space(self) -> None:
-        if len(self.alphas):
-            self.space.restrict(self.mask())
 
     def genotype(self) -> Architecture | None:
         """The meta-genotype: hard pruning of the meta-alphas. None for a space without cells."""
@@ -207,14 +195,13 @@ class MetaNASModule(pl.LightningModule):
 
         The largest of a choice stays, and the largest that a genotype may name.
         """
-        for name, weight in self.probabilities(self.nas.t_min).items():
-            if is_operation(name):
-                alive = getattr(self, f"alive_{name}")
-                logits = self.alphas[name].detach().masked_fill(~alive, -torch.inf)
-                alive &= weight >= self.nas.meta_prune_threshold
-                for candidates in (logits, self.space.eligible(logits)):
-                    alive |= is_member(candidates.argmax(-1, keepdim=True), weight.shape[-1])
-        self._restrict_space()
+        operations = self.space.of_kind("operation", self.probabilities(self.nas.t_min))
+        for name, weight in operations.items():
+            alive = getattr(self, f"alive_{name}")
+            logits = self.alphas[name].detach().masked_fill(~alive, -torch.inf)
+            alive &= weight >= self.nas.meta_prune_threshold
+            for candidates in (logits, self.space.eligible(logits)):
+                alive |= is_member(candidates.argmax(-1, keepdim=True), weight.shape[-1])
 
     def configure_optimizers(self) -> Any:
         """One optimizer with a group each for weights, alphas and learned inner hyper-parameters."""

@@ -13,8 +13,10 @@ from metanas_pl.evaluate import as_trained, load
 from metanas_pl.survival.resume import steps_of
 
 if TYPE_CHECKING:
-    from metanas_pl.engine.episode_learner import Episodes
+    from metanas_pl.engine.episode_learner import PreparedBatch
+    from metanas_pl.engine.episode_problem import EpisodeProblem
     from metanas_pl.module import MetaNASModule
+    from metanas_pl.types import Theta
 
 SPLITS = ("train", "val", "test")
 GROUPS = ("data", "evaluation")
@@ -54,7 +56,7 @@ def run(settings: Sequence[str]) -> list[Row]:
     datamodule.setup()
     split, number = ours["split"], int(ours["episode"])
     batch = datamodule.batch_of(split, number)
-    rows = steps(module, episodes_of(module, batch, split, ours["ckpt_path"]), split)
+    rows = steps(module, prepared(module, batch, split, ours["ckpt_path"]), split)
     print_table(rows, f"episode {number} of {split}, {module.nas.name} + {module.meta.name}")
     return rows
 
@@ -82,7 +84,7 @@ def parse(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     return ours, overrides
 
 
-def episodes_of(module: MetaNASModule, batch: Any, split: str, ckpt_path: str) -> Episodes:
+def prepared(module: MetaNASModule, batch: Any, split: str, ckpt_path: str) -> PreparedBatch:
     """The episode as training, or as a test, learns it after the outer steps of the checkpoint."""
     from metanas_pl.engine.episode_learner import Clock
 
@@ -94,43 +96,38 @@ def episodes_of(module: MetaNASModule, batch: Any, split: str, ckpt_path: str) -
     return learner.in_training(theta, batch, seed=seed, mask=mask, clock=clock)
 
 
-def steps(module: MetaNASModule, episodes: Episodes, split: str) -> list[Row]:
+def steps(module: MetaNASModule, batch: PreparedBatch, split: str) -> list[Row]:
     """A row for the start and one after each inner step.
 
     ``loss`` is that of the step's batch where the step begins, ``weight_norm`` and ``alpha_norm`` are norms
     of its gradient; the other figures are of the point that the step reaches.
     """
-    from metanas_pl.algorithms.inner_loop import inner_steps
     from metanas_pl.engine.task_batch import task
 
-    tasks, learner, network, temperatures = episodes
-    data, norm = task(tasks, 0), module.meta.query_norm if split == "train" else "inductive"
-    point = network.start(module.theta(), data.support, temperatures[0])
-    rows = [{"step": 0, **_figures(network, learner, data, point, 0, temperatures[0], norm)}]
-    for step, adapted in enumerate(inner_steps(network.objective(), point, data.support, learner)):
-        at = temperatures[step]
-        row = {"step": step + 1, "temperature": at}
-        row |= _gradient(network, learner, data, point, step, at)
+    norm = module.meta.query_norm if split == "train" else "inductive"
+    problem = batch.problem(task(batch.tasks, 0), query_norm=norm)
+    point = problem.start(module.theta())
+    rows = [{"step": 0, **_figures(problem, point, 0)}]
+    for step, adapted in enumerate(problem.inner_steps(module.theta())):
+        row = {"step": step + 1, "temperature": problem.loop.schedule.temperatures[step]}
+        row |= _gradient(problem, point, step)
         point = adapted.theta
-        rows.append(row | _figures(network, learner, data, point, step + 1, at, norm))
+        rows.append(row | _figures(problem, point, step + 1))
     return rows
 
 
-def _figures(
-    network: Any, learner: Any, data: Any, point: Any, step: int, temperature: float, norm: str
-) -> Row:
+def _figures(problem: EpisodeProblem, point: Theta, step: int) -> Row:
     """Loss and accuracy on support and query set, and entropy, at one point."""
     import torch.nn.functional as F
 
     from metanas_pl.algorithms.nas.relaxations import entropy
     from metanas_pl.engine.metrics import episode_accuracy
 
-    weights, support = learner.weights_at(point, step), data.support
-    mixing = network.mixing(point.alphas, temperature, data.query_noise())
-    query = network.query_logits(weights, mixing, support, data.query_x, norm, data.query_real)
+    weights, mixing = problem.at(point, step)
+    support = problem.task.support
     sets = {
-        "support": (network.logits(weights, mixing, support.whole()), support.y),
-        "query": (query, data.query_y),
+        "support": (problem.network.logits(weights, mixing, support.whole()), support.y),
+        "query": (problem.query_logits(weights, mixing), problem.task.query_y),
     }
     row = {"entropy": float(entropy(mixing))}
     for name, (logits, y) in sets.items():
@@ -139,18 +136,18 @@ def _figures(
     return row
 
 
-def _gradient(
-    network: Any, learner: Any, data: Any, point: Any, step: int, temperature: float
-) -> Row:
+def _gradient(problem: EpisodeProblem, point: Theta, step: int) -> Row:
     """Loss of the batch of a step, and norms of its gradient with respect to what adapts."""
     import torch
 
     from metanas_pl.algorithms.inner_loop import Pass
 
-    frozen = learner.weights_at(point, step)
-    one_pass = Pass(network.objective(), data.support.train(step), temperature, frozen)
-    weights = {k: w for k, w in point.weights.items() if learner.adapts(k)}
-    moving = {"weight": weights, "alpha": point.alphas if step < learner.arch_steps else {}}
+    loop = problem.loop
+    frozen, temperature = loop.weights_at(point, step), loop.schedule.temperatures[step]
+    objective, batch = problem.network.objective(), problem.task.support.train(step)
+    one_pass = Pass(objective, batch, temperature, frozen)
+    weights = {k: w for k, w in point.weights.items() if loop.adapts(k)}
+    moving = {"weight": weights, "alpha": point.alphas if step < loop.schedule.arch_steps else {}}
     alphas = moving["alpha"]
 
     def loss(weights: Any, adapting: Any) -> Any:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
-from metanas_pl.algorithms.inner_loop import Batch, Support, TaskLearner, Theta, adapt
+from metanas_pl.algorithms.inner_loop import Batch, Support, adapt
 from metanas_pl.algorithms.inner_optimizers import InnerOptimizer, adam, sgd
 from metanas_pl.algorithms.meta import meta_gradients
 from metanas_pl.algorithms.nas import architecture_gradients as architecture_steps
@@ -26,6 +26,8 @@ from metanas_pl.engine.episode_network import EpisodeNetwork
 from metanas_pl.search_spaces import DerivedNetwork, Genotype, Supernet
 from metanas_pl.search_spaces.costs import measure, reachable_cost
 from metanas_pl.search_spaces.official_checkpoints import translate
+from metanas_pl.types import Theta
+from tests.algorithms.problems import FunctionProblem, inner_loop
 
 FOLDER = Path(os.environ.get("METANAS_GOLDEN_DIR", Path(__file__).parent / "golden"))
 CASES = sorted(FOLDER.glob("*.pt"))
@@ -139,7 +141,7 @@ def check_reptile(case: dict[str, Any], grouped: bool) -> None:
     steps = inner["steps"]
     arch_steps = 0 if inner["warm_up"] else anneal["max_steps"]
     schedule = temperatures(steps, arch_steps, anneal["t_max"], anneal["t_min"])
-    learner = TaskLearner(
+    loop = inner_loop(
         architecture_steps.first_order,
         lambda *_: inner_optimizers(inner),
         schedule,
@@ -172,13 +174,8 @@ def check_reptile(case: dict[str, Any], grouped: bool) -> None:
             z = network.logits(point.weights, mixing, Batch(task["query_x"], task["query_y"]))
             return F.cross_entropy(z, task["query_y"]), z.softmax(-1)
 
-        adapted = adapt(objective, theta, support, learner, states)
-        run = meta_gradients.Task(
-            lambda theta, reached=adapted: reached,
-            query_loss,
-            lambda *_: iter(()),
-            lambda _: torch.zeros(()),
-        )
+        adapted = adapt(objective, theta, support, loop, states)
+        run = FunctionProblem(lambda theta, reached=adapted: reached, query_loss)
         result = meta_gradients.reptile(theta, run)
         if not inner["fresh_state_per_task"]:
             states = result.states

@@ -11,7 +11,6 @@ from omegaconf import OmegaConf
 
 from metanas_pl import cli
 from metanas_pl.algorithms.heads import HEAD
-from metanas_pl.algorithms.inner_loop import Theta
 from metanas_pl.compatibility import RULES, check_pair
 from metanas_pl.conf import MetaConfig, NASConfig, from_plain
 from metanas_pl.engine.episode_learner import Clock
@@ -19,6 +18,7 @@ from metanas_pl.engine.inner_loop_factory import STEP, affine_norms
 from metanas_pl.module import MetaNASModule
 from metanas_pl.search_spaces.cells import mixed_cell
 from metanas_pl.search_spaces.genotypes.genotype import Genotype
+from metanas_pl.types import Theta
 from tests.conftest import random_episode
 
 METAS = (
@@ -218,7 +218,7 @@ def test_each_rule_refuses_its_case_with_its_reason(number: int) -> None:
 
 
 def test_an_empty_head_must_adapt_with_any_body() -> None:
-    meta = {"adapts": "none", "learns_from": "trajectory"}
+    meta = {"adapts": "none", "gradient_order": "exact"}
     with pytest.raises(ValueError, match="an empty head that does not adapt"):
         check_pair(NASConfig(), from_plain(MetaConfig, meta))
     check_pair(NASConfig(), from_plain(MetaConfig, meta | {"head": "prototypes"}))

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.maml_libraries import QueryLoss, by_higher, by_torchopt, plain_conv4
-from metanas_pl.algorithms.inner_loop import Theta
 from metanas_pl.algorithms.meta.meta_gradients import MetaGradient
 from metanas_pl.conf import MetaConfig, NASConfig, from_plain
 from metanas_pl.engine.episode_learner import EpisodeLearner
 from metanas_pl.search_spaces.backbones import Conv4
+from metanas_pl.types import Theta
 from tests.conftest import RandomEpisode, random_episode
 
 STEPS, CHANNELS, WAYS, SIZE = 5, 6, 3, 16

@@ -99,7 +99,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "imaml": {"meta": {"inner": {"proximal": 1.0}}},
     "maml from class means": {"meta": {"head": "prototype_init"}},
     "maml without steps": {
-        "meta": {"head": "prototypes", "adapts": "none", "learns_from": "trajectory"}
+        "meta": {"head": "prototypes", "adapts": "none", "gradient_order": "exact"}
     },
     "maml, transductive": {"meta": {"query_norm": "transductive"}},
     "reptile in minibatches": {"meta": {"inner": {"batch_size": 5, "test_batch_size": 3}}},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from metanas_pl.algorithms.inner_optimizers import Params
+from metanas_pl.types import Params
 
 HEAD = ("head.weight", "head.bias")
 

@@ -1,4 +1,4 @@
-"""The task learner: a few gradient steps on one episode's support set give (w*, alpha*).
+"""The inner loop: a few gradient steps on one episode's support set give (w*, alpha*).
 
 This is the map Phi^k of the paper (Elsken et al. 2020, equation 3). It is a pure function: it runs
 under ``torch.func.grad`` and ``torch.func.vmap``, and leaves everything meta-learned untouched.
@@ -13,16 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from metanas_pl.algorithms.inner_optimizers import InnerOptimizer, Params
-from metanas_pl.algorithms.nas.relaxations import Alphas, Mixing
-
-
-class Theta(NamedTuple):
-    """What is meta-learned: weights, architecture logits, and learned inner hyper-parameters, by name."""
-
-    weights: Params
-    alphas: Alphas
-    hyper: Params = {}  # noqa: RUF012  (never written to)
+from metanas_pl.algorithms.inner_optimizers import InnerOptimizer
+from metanas_pl.types import Alphas, Mixing, Params, Theta
 
 
 class Batch(NamedTuple):
@@ -143,15 +135,39 @@ class InnerProblem(NamedTuple):
     weight_state: Any
 
 
-class TaskLearner(NamedTuple):
+class InnerSchedule(NamedTuple):
+    """The steps of an inner loop; made once, read everywhere.
+
+    Attributes:
+        temperatures: of the relaxation, one for each inner step.
+        arch_steps: leading steps that also take an alpha-step (0 in warm-up).
+        query_temperature: at which the adapted architecture answers the queries.
+    """
+
+    temperatures: tuple[float, ...]
+    arch_steps: int
+    query_temperature: float
+
+    @property
+    def steps(self) -> int:
+        """Number of inner steps."""
+        return len(self.temperatures)
+
+    def temperature_after(self, step: int) -> float:
+        """Temperature of the point that is reached after so many inner steps; 0 is the start."""
+        if step >= self.steps:
+            return self.query_temperature
+        return self.temperatures[max(step - 1, 0)]
+
+
+class InnerLoop(NamedTuple):
     """How one episode is learned.
 
     Attributes:
         alpha_gradient: the NAS method's step, ``InnerProblem -> gradient of the alphas``; None takes
             weights and alphas from one backward pass of the training loss (T-NAS).
         optimizers: ``(hyper, step, ways of the episode) -> (weight optimizer, alpha optimizer)``.
-        temperatures: one per inner step; their number is the number of steps.
-        arch_steps: leading steps that also take an alpha-step (0 in warm-up).
+        schedule: steps and temperatures.
         adapts: which weights move, by name.
         step_weights: ``(hyper, step) -> weights`` that have a learned value for each step.
         perturb: mixing weights of the w-step (SDARTS); None leaves them as they are.
@@ -161,8 +177,7 @@ class TaskLearner(NamedTuple):
 
     alpha_gradient: Callable[[InnerProblem], Alphas] | None
     optimizers: Callable[[Params, int, Tensor], tuple[InnerOptimizer, InnerOptimizer]]
-    temperatures: tuple[float, ...]
-    arch_steps: int
+    schedule: InnerSchedule
     adapts: Callable[[str], bool] = lambda name: True
     step_weights: Callable[[Params, int], Params] = lambda hyper, step: {}
     perturb: Callable[[InnerProblem], Mixing] | None = None
@@ -196,12 +211,12 @@ def adapt(
     objective: Objective,
     theta: Theta,
     support: Support,
-    learner: TaskLearner,
+    loop: InnerLoop,
     states: tuple[Any, Any] | None = None,
 ) -> Adapted:
     """Adapt weights and alphas to one episode; the last of :func:`inner_steps`, or theta itself."""
     adapted = Adapted(theta, states or ((), ()))
-    for adapted in inner_steps(objective, theta, support, learner, states):  # noqa: B007
+    for adapted in inner_steps(objective, theta, support, loop, states):  # noqa: B007
         pass
     return adapted
 
@@ -210,7 +225,7 @@ def inner_steps(
     objective: Objective,
     theta: Theta,
     support: Support,
-    learner: TaskLearner,
+    loop: InnerLoop,
     states: tuple[Any, Any] | None = None,
     first_order: bool = False,
 ) -> Iterator[Adapted]:
@@ -220,30 +235,30 @@ def inner_steps(
         objective: relaxation and loss.
         theta: where to start.
         support: the episode's support set with its minibatches and noise.
-        learner: steps, optimizers and the NAS method.
+        loop: steps, optimizers and the NAS method.
         states: (weight, alpha) optimizer states carried from the task before; None starts fresh.
         first_order: take gradients as constants, so that differentiating through the steps is cheap.
     """
     hyper, alphas = theta.hyper, theta.alphas
-    weights = {k: w for k, w in theta.weights.items() if learner.adapts(k)}
+    weights = {k: w for k, w in theta.weights.items() if loop.adapts(k)}
     origin, losses = Theta(weights, alphas), list[Tensor]()
-    optimizers = learner.optimizers(hyper, 0, support.n_ways)
+    optimizers = loop.optimizers(hyper, 0, support.n_ways)
     w_state, a_state = states or (optimizers[0].init(weights), optimizers[1].init(alphas))
-    for step, temperature in enumerate(learner.temperatures):
-        w_optimizer, a_optimizer = learner.optimizers(hyper, step, support.n_ways)
-        frozen = learner.weights_at(theta, step)
+    for step, temperature in enumerate(loop.schedule.temperatures):
+        w_optimizer, a_optimizer = loop.optimizers(hyper, step, support.n_ways)
+        frozen = loop.weights_at(theta, step)
         train = Pass(objective, support.train(step), temperature, frozen)
         arch = Pass(objective, support.arch(step), temperature, frozen)
         problem = InnerProblem(train, arch, weights, alphas, w_optimizer, w_state)
         of_weights = None
-        if alphas and step < learner.arch_steps:
-            a_gradient, of_weights = _alpha_gradient(problem, learner, origin)
+        if alphas and step < loop.schedule.arch_steps:
+            a_gradient, of_weights = _alpha_gradient(problem, loop, origin)
             a_gradient = _constant(a_gradient) if first_order else a_gradient
             alphas, a_state = a_optimizer.update(a_gradient, a_state, alphas)
         if weights:
             moved = problem._replace(alphas=alphas)
-            w_gradient, loss = of_weights or _weight_gradient(moved, learner)
-            w_gradient = _proximal(w_gradient, weights, origin.weights, learner.proximal)
+            w_gradient, loss = of_weights or _weight_gradient(moved, loop)
+            w_gradient = _proximal(w_gradient, weights, origin.weights, loop.proximal)
             w_gradient = _constant(w_gradient) if first_order else w_gradient
             weights, w_state = w_optimizer.update(w_gradient, w_state, weights)
             losses.append(loss)
@@ -252,27 +267,27 @@ def inner_steps(
 
 
 def _alpha_gradient(
-    problem: InnerProblem, learner: TaskLearner, origin: Theta
+    problem: InnerProblem, loop: InnerLoop, origin: Theta
 ) -> tuple[Alphas, tuple[Params, Tensor] | None]:
     """Gradient of the alphas; with a joint step also that of the weights, and the loss."""
     of_weights = None
-    if learner.alpha_gradient is None:
+    if loop.alpha_gradient is None:
         both = torch.func.grad_and_value(problem.train.loss, argnums=(0, 1))
         (w_gradient, a_gradient), loss = both(problem.weights, problem.alphas)
         of_weights = w_gradient, loss
     else:
-        a_gradient = learner.alpha_gradient(problem)
-    if learner.regulariser is not None:
-        penalty, one_pass = learner.regulariser, problem.arch
+        a_gradient = loop.alpha_gradient(problem)
+    if loop.regulariser is not None:
+        penalty, one_pass = loop.regulariser, problem.arch
         extra = torch.func.grad(lambda a: penalty(one_pass.mixing(a)))(problem.alphas)
         a_gradient = {k: g + extra[k] for k, g in a_gradient.items()}
-    a_gradient = _proximal(a_gradient, problem.alphas, origin.alphas, learner.proximal)
+    a_gradient = _proximal(a_gradient, problem.alphas, origin.alphas, loop.proximal)
     return a_gradient, of_weights
 
 
-def _weight_gradient(problem: InnerProblem, learner: TaskLearner) -> tuple[Params, Tensor]:
+def _weight_gradient(problem: InnerProblem, loop: InnerLoop) -> tuple[Params, Tensor]:
     """Gradient of the training loss with respect to the weights, and the loss."""
-    perturb = learner.perturb
+    perturb = loop.perturb
     mixing = problem.train.mixing(problem.alphas) if perturb is None else perturb(problem)
     return torch.func.grad_and_value(problem.train.loss_at)(problem.weights, mixing)
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from metanas_pl.errors import UserError
+from metanas_pl.types import Params
 
-Params = dict[str, Tensor]
 Rate = float | Callable[[str], float]
 
 

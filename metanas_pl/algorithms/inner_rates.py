@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from metanas_pl.algorithms.inner_optimizers import Params
+from metanas_pl.types import Params
 
 RateOf = Callable[[str], float]
 PREFIX = "rate:"

@@ -34,7 +34,8 @@ class NASConfig:
     """A NAS method: relaxation, alpha-step, regulariser, soft pruning.
 
     ``relaxation``, ``alpha_gradient``, ``noise``, ``perturb`` and ``regulariser`` are dotted paths of
-    functions, ``options`` their keyword arguments. ``step=joint`` takes weights and alphas from one
+    functions, ``options`` their keyword arguments. ``input_relaxation`` is that of the inputs of a node
+    (pairs, edges); None takes ``relaxation``. ``step=joint`` takes weights and alphas from one
     backward pass instead of ``alpha_gradient``. ``anneals``: the relaxation has a temperature.
     ``noise_per``: drawn for every ``pass``, or once a ``task``. ``needs_weight_step``: the method looks at
     the w-step. ``auxiliary_skip`` is the first weight
@@ -46,6 +47,7 @@ class NASConfig:
     search: bool = True
     adapts_alphas: bool = True
     relaxation: str = "metanas_pl.algorithms.nas.relaxations.softmax"
+    input_relaxation: str | None = None
     step: str = "alternating"
     alpha_gradient: str = "metanas_pl.algorithms.nas.architecture_gradients.first_order"
     needs_weight_step: bool = False
@@ -150,8 +152,8 @@ class MetaConfig:
     """A meta-learner: what adapts, what is learned beside theta, how the meta-gradient comes about.
 
     ``meta_gradient`` and ``rates`` are dotted paths of functions, ``options`` their keyword arguments.
-    ``learns_from``: the meta-gradient comes from the ``displacement`` of theta (Reptile), from the
-    ``endpoint`` of the inner loop, or through its ``trajectory``.
+    ``gradient_order``: the meta-gradient is the ``displacement`` of theta (Reptile), the ``first_order``
+    gradient at the end of the inner loop, or ``exact``, through the inner loop.
     ``adapts``: the weights that the inner loop moves. ``step_norms``: batch-norm scales and shifts of
     their own for each inner step. ``head``: ``zero`` starts every task with an empty head, so any number of
     ways can be tested; ``learned`` meta-learns it; ``prototype_init`` starts it from class means;
@@ -163,7 +165,7 @@ class MetaConfig:
 
     name: str = "reptile"
     meta_gradient: str = "metanas_pl.algorithms.meta.meta_gradients.reptile"
-    learns_from: str = "displacement"
+    gradient_order: str = "displacement"
     options: dict[str, Any] = field(default_factory=dict)
     adapts: str = "all"
     rates: str = "metanas_pl.algorithms.inner_rates.constant"
@@ -176,8 +178,8 @@ class MetaConfig:
     outer: OuterConfig = field(default_factory=OuterConfig)
 
     def __post_init__(self) -> None:
-        sources = ("displacement", "endpoint", "trajectory")
-        check_choice("meta.learns_from", self.learns_from, sources)
+        orders = ("displacement", "first_order", "exact")
+        check_choice("meta.gradient_order", self.gradient_order, orders)
         check_choice("meta.adapts", self.adapts, ("all", "head", "body", "none"))
         heads = ("learned", "zero", "prototype_init", "prototypes")
         check_choice("meta.head", self.head, heads)

@@ -14,23 +14,24 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from metanas_pl.algorithms.heads import HEAD
-from metanas_pl.algorithms.inner_loop import Adapted, TaskLearner, Theta, adapt
+from metanas_pl.algorithms.inner_loop import InnerLoop, InnerSchedule
 from metanas_pl.algorithms.meta.averaging import MeanOfTasks, mean_of_finite
 from metanas_pl.algorithms.meta.meta_gradients import MetaGradient
-from metanas_pl.algorithms.nas.relaxations import Mask, Mixing, temperatures
+from metanas_pl.algorithms.nas.relaxations import temperatures
 from metanas_pl.algorithms.parallel.backends import choose_backend, tasks_at_once
 from metanas_pl.algorithms.parallel.mapping import map_tasks
 from metanas_pl.compatibility import check_pair
 from metanas_pl.conf import EvaluationConfig, MetaConfig, NASConfig
 from metanas_pl.engine.episode_network import EpisodeNetwork
-from metanas_pl.engine.episode_problem import as_task
-from metanas_pl.engine.inner_loop_factory import Builder
+from metanas_pl.engine.episode_problem import EpisodeProblem
+from metanas_pl.engine.inner_loop_factory import InnerLoopFactory
 from metanas_pl.engine.metrics import episode_accuracy
-from metanas_pl.engine.task_batch import TaskData, prepare, task
+from metanas_pl.engine.task_batch import TaskBatch, prepare, task
 from metanas_pl.errors import UserError
 from metanas_pl.resolve import resolve_all
-from metanas_pl.search_spaces.base import SearchSpace
+from metanas_pl.search_spaces.base import SearchSpace, to_alive
 from metanas_pl.search_spaces.costs import Costs
+from metanas_pl.types import Alphas, Mask, Mixing, Params, Theta
 
 
 class Evaluation(NamedTuple):
@@ -57,13 +58,16 @@ class Clock(NamedTuple):
     warm_up: bool = False
 
 
-class Episodes(NamedTuple):
-    """A meta-batch ready to be learned: tasks, how each is learned, by which network, T of each step."""
+class PreparedBatch(NamedTuple):
+    """A meta-batch ready to be learned: its tasks, the network, and the inner loop of each."""
 
-    tasks: TaskData
-    learner: TaskLearner
+    tasks: TaskBatch
     network: EpisodeNetwork
-    temperatures: tuple[float, ...]
+    loop: InnerLoop
+
+    def problem(self, of_task: TaskBatch, **more: Any) -> EpisodeProblem:
+        """Returns one of the tasks as a problem (see :class:`EpisodeProblem` for ``more``)."""
+        return EpisodeProblem(self.network, self.loop, of_task, **more)
 
 
 class EpisodeLearner:
@@ -77,21 +81,39 @@ class EpisodeLearner:
     ) -> None:
         check_pair(nas, meta)
         self.space, self.nas, self.meta = space, nas, meta
-        names = ("relaxation", "alpha_gradient", "noise", "perturb", "regulariser")
+        names = (
+            "relaxation",
+            "input_relaxation",
+            "alpha_gradient",
+            "noise",
+            "perturb",
+            "regulariser",
+        )
         self.method = resolve_all(nas, "nas", names)
         self.meta_learner = resolve_all(meta, "meta", ("meta_gradient", "rates"))
-        self.builder = Builder(space, nas, meta, self.method, self.meta_learner["rates"], costs)
-        self.backend = choose_backend(space, meta)
+        self.loops = InnerLoopFactory(
+            space, nas, meta, self.method, self.meta_learner["rates"], costs
+        )
+        self.backend = choose_backend(meta.backend, space)
 
-    @property
-    def relaxation(self) -> Any:
-        """Alphas to mixing weights."""
-        return self.method["relaxation"]
+    def relaxation(
+        self, alphas: Alphas, temperature: float, mask: Mask | None, noise: Params | None = None
+    ) -> Mixing:
+        """Returns mixing weights: operations and inputs of nodes each by their relaxation."""
+        relax, of_inputs = self.method["relaxation"], self.method["input_relaxation"]
+        if of_inputs is None:
+            return relax(alphas, temperature, mask, noise)
+        operations = self.space.of_kind("operation", alphas)
+        inputs = {name: a for name, a in alphas.items() if name not in operations}
+        mixing = relax(operations, temperature, mask, noise)
+        mixing |= of_inputs(inputs, temperature, mask, noise)
+        return {name: mixing[name] for name in alphas}
 
     def network(
         self, n_ways: int, mask: Mask, threshold: float, auxiliary: float = 0.0
     ) -> EpisodeNetwork:
-        """The network of an episode."""
+        """Returns the network of episodes with up to ``n_ways`` classes."""
+        alive = to_alive(self.space.of_kind("operation", mask))
         return EpisodeNetwork(
             self.space,
             self.relaxation,
@@ -101,19 +123,22 @@ class EpisodeLearner:
             threshold,
             auxiliary,
             grouped=self.backend == "grouped",
-            twice=self.meta.learns_from == "trajectory",
+            second_order=self.meta.gradient_order == "exact",
+            alive=alive,
+            unused=self.space.unused_weights(alive),
         )
 
-    def temperatures(self, steps: int, arch_steps: int | None) -> tuple[float, ...]:
-        """Temperature of each inner step."""
-        arch_steps = steps if arch_steps is None else min(arch_steps, steps)
+    def schedule(self, steps: int, arch_steps: int | None, warm_up: bool = False) -> InnerSchedule:
+        """Returns the steps of an inner loop; in warm-up no alpha-step is taken and T stays at t_max."""
         nas = self.nas
-        return temperatures(steps, arch_steps, nas.t_max, nas.t_min, nas.temperature_schedule)
+        arch_steps = 0 if warm_up else steps if arch_steps is None else min(arch_steps, steps)
+        temps = temperatures(steps, arch_steps, nas.t_max, nas.t_min, nas.temperature_schedule)
+        return InnerSchedule(temps, arch_steps if nas.adapts_alphas else 0, temps[-1])
 
     def prepare(
         self, theta: Theta, episode: Any, seed: int, steps: int, size: int | None, drop: float = 0.0
-    ) -> TaskData:
-        """Episodes with the minibatches and the noise of the inner loop."""
+    ) -> TaskBatch:
+        """Returns episodes with the minibatches and the noise of the inner loop."""
         shape = self.space.drop_path_shape() if drop > 0 else None
         shapes = {k: tuple(a.shape) for k, a in theta.alphas.items()}
         draw = self.method["noise"] if shapes else None
@@ -122,36 +147,33 @@ class EpisodeLearner:
 
     def in_training(
         self, theta: Theta, episode: Any, *, seed: int, mask: Mask, clock: Clock
-    ) -> Episodes:
-        """Episodes as meta-training learns them; in warm-up no alpha-step is taken and T stays at t_max."""
+    ) -> PreparedBatch:
+        """Returns episodes as meta-training learns them."""
         inner = self.meta.inner
         tasks = self.prepare(theta, episode, seed, inner.steps, inner.batch_size, inner.drop_path)
-        arch_steps = 0 if clock.warm_up else inner.arch_steps
-        temps = self.temperatures(inner.steps, arch_steps)
-        learner = self.builder.learner(theta, inner.steps, arch_steps, temps)
         left = max(0.0, 1 - clock.outer_step / clock.total_steps)
         auxiliary = self.nas.auxiliary_skip * left
         network = self.network(tasks.n_ways, mask, self.nas.threshold, auxiliary)
-        return Episodes(tasks, learner, network, temps)
+        schedule = self.schedule(inner.steps, inner.arch_steps, clock.warm_up)
+        return PreparedBatch(tasks, network, self.loops.make(theta, schedule, network.unused))
 
     def in_test(
         self, theta: Theta, episode: Any, *, seed: int, mask: Mask, plan: EvaluationConfig
-    ) -> Episodes:
-        """Episodes as validation and test learn them."""
+    ) -> PreparedBatch:
+        """Returns episodes as validation and test learn them."""
         inner = self.meta.inner
         steps = plan.steps or inner.test_steps
         arch_steps = inner.test_arch_steps if plan.arch_steps is None else plan.arch_steps
-        temps = self.temperatures(steps, arch_steps)
-        learner = self.builder.learner(
-            theta,
-            0 if plan.adapt == "nothing" else steps,
-            0 if plan.adapt == "weights" else arch_steps,
-            temps,
-            adapts_weights=plan.adapt != "alphas",
-        )
+        schedule = self.schedule(steps, arch_steps)
+        if plan.adapt == "weights":
+            schedule = schedule._replace(arch_steps=0)
+        if plan.adapt == "nothing":
+            schedule = schedule._replace(temperatures=())
         tasks = self.prepare(theta, episode, seed, steps, inner.test_batch_size)
         network = self.network(tasks.n_ways, mask, self.nas.test_threshold)
-        return Episodes(tasks, learner, network, temps)
+        adapts_weights = plan.adapt != "alphas"
+        loop = self.loops.make(theta, schedule, network.unused, adapts_weights)
+        return PreparedBatch(tasks, network, loop)
 
     # -- the two computations -----------------------------------------------------------------
 
@@ -170,22 +192,21 @@ class EpisodeLearner:
         In warm-up the alphas' meta-gradient is zero.
         Carried inner states go from task to task in order; otherwise ``states`` stays None.
         """
-        episodes = self.in_training(theta, episode, seed=seed, mask=mask, clock=clock)
-        tasks, learner, network, _ = episodes
+        batch = self.in_training(theta, episode, seed=seed, mask=mask, clock=clock)
+        known = {"query_norm": self.meta.query_norm, "outer_step": clock.outer_step}
 
-        def of_task(data: TaskData, states: Any = None) -> MetaGradient:
-            problem = as_task(network, learner, data, self.meta.query_norm, states)
-            problem = problem._replace(outer_step=clock.outer_step)
+        def of_task(data: TaskBatch, states: Any = None) -> MetaGradient:
+            problem = batch.problem(data, states=states, **known)
             return self.meta_learner["meta_gradient"](theta, problem)
 
         if self.meta.inner.state == "carried":
-            per_task, states = self._one_after_the_other(of_task, tasks, states)
+            per_task, states = self._one_after_the_other(of_task, batch.tasks, states)
         else:
-            per_task = self._map(of_task, tasks)
+            per_task = self._map(of_task, batch.tasks)
         learned = self._of_theta(per_task.gradient, theta, clock)
         return mean_of_finite(per_task._replace(gradient=learned)), states
 
-    def _map(self, of_task: Any, tasks: TaskData) -> Any:
+    def _map(self, of_task: Any, tasks: TaskBatch) -> Any:
         """``of_task`` of every task, by the backend."""
         support = tasks.support
         rows, pixels = support.train_index.shape[-1], support.x[0, 0, 0].numel()
@@ -195,7 +216,7 @@ class EpisodeLearner:
         return map_tasks(of_task, tasks, self.backend, at_once)
 
     def _one_after_the_other(
-        self, of_task: Any, tasks: TaskData, states: Any
+        self, of_task: Any, tasks: TaskBatch, states: Any
     ) -> tuple[MetaGradient, Any]:
         """``of_task`` of every task; one that comes to no finite result leaves the states as they were."""
         results: list[Any] = []
@@ -224,47 +245,26 @@ class EpisodeLearner:
         self, theta: Theta, episode: Any, *, seed: int, mask: Mask, plan: EvaluationConfig
     ) -> Evaluation:
         """Adapt to each episode and test it on its queries, four ways."""
-        episodes = self.in_test(theta, episode, seed=seed, mask=mask, plan=plan)
-        tasks, learner, network, temps = episodes
+        batch = self.in_test(theta, episode, seed=seed, mask=mask, plan=plan)
+        return self._map(lambda data: self._tested(batch.problem(data), theta), batch.tasks)
 
-        def of_task(data: TaskData) -> Evaluation:
-            origin = network.start(theta, data.support, temps[0])
-            adapted = adapt(network.objective(), origin, data.support, learner)
-            return self._tested(network, learner, data, origin, adapted, temps[-1])
+    def _tested(self, problem: EpisodeProblem, theta: Theta) -> Evaluation:
+        """Returns accuracies of one task before and after its adaptation."""
+        origin, adapted, last = problem.start(theta), problem.adapt(theta), problem.n_steps
+        weights, mixing = problem.at(adapted.theta, last)
+        before = problem.loop.weights_at(origin, 0), problem.at(origin, last)[1]
+        queries = problem.task.query_y
 
-        return self._map(of_task, tasks)
+        def accuracy(weights: Params, mixing: Mixing, norm: str = "inductive") -> Tensor:
+            return episode_accuracy(problem.query_logits(weights, mixing, norm), queries)
 
-    def _tested(
-        self,
-        network: EpisodeNetwork,
-        learner: TaskLearner,
-        data: TaskData,
-        origin: Theta,
-        adapted: Adapted,
-        temperature: float,
-    ) -> Evaluation:
-        """Accuracies of one task before and after its adaptation."""
-        noise, last = data.query_noise(), len(learner.temperatures)
-        mixing = network.mixing(adapted.alphas, temperature, noise)
-        mixing_before = network.mixing(origin.alphas, temperature, noise)
-
-        def logits(point: Theta, step: int, mixing: Mixing, norm: str = "inductive") -> Tensor:
-            weights = learner.weights_at(point, step)
-            return network.query_logits(
-                weights, mixing, data.support, data.query_x, norm, data.query_real
-            )
-
-        def accuracy(z: Tensor) -> Tensor:
-            return episode_accuracy(z, data.query_y)
-
-        relaxed = logits(adapted.theta, last, mixing)
-        losses = adapted.losses
+        relaxed = problem.query_logits(weights, mixing)
         return Evaluation(
-            accuracy(relaxed),
-            accuracy(logits(adapted.theta, last, mixing, "transductive")),
-            accuracy(logits(adapted.theta, last, self.space.prune(mixing))),
-            accuracy(logits(origin, 0, mixing_before)),
-            F.cross_entropy(relaxed, data.query_y),
+            episode_accuracy(relaxed, queries),
+            accuracy(weights, mixing, "transductive"),
+            accuracy(weights, self.space.prune(mixing)),
+            accuracy(*before),
+            F.cross_entropy(relaxed, queries),
             mixing,
-            torch.stack(losses) if losses else data.query_x.new_zeros(0),
+            torch.stack(adapted.losses) if adapted.losses else relaxed.new_zeros(0),
         )

@@ -12,12 +12,12 @@ from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
 from metanas_pl.algorithms.heads import empty_head, prototype_head
-from metanas_pl.algorithms.inner_loop import Batch, Objective, Support, Theta
-from metanas_pl.algorithms.inner_optimizers import Params
-from metanas_pl.algorithms.nas.relaxations import Alphas, Mask, Mixing, apply_threshold
+from metanas_pl.algorithms.inner_loop import Batch, Objective, Support
+from metanas_pl.algorithms.nas.relaxations import apply_threshold
 from metanas_pl.algorithms.parallel.grouped import call_grouped
 from metanas_pl.errors import UserError
-from metanas_pl.search_spaces.base import Context, SearchSpace
+from metanas_pl.search_spaces.base import Alive, Context, SearchSpace
+from metanas_pl.types import Alphas, Mask, Mixing, Params, Theta
 
 
 class EpisodeNetwork(NamedTuple):
@@ -31,8 +31,10 @@ class EpisodeNetwork(NamedTuple):
         mask: alphas that meta-pruning has left alive.
         threshold: mixing weights that are not above it are 0.
         auxiliary_skip: weight of the auxiliary skip connections.
-        grouped: tasks that ``vmap`` maps over are computed side by side.
-        twice: gradients of the support loss are differentiated again.
+        grouped: tasks that ``vmap`` maps over are computed in one call.
+        second_order: gradients of the support loss are differentiated again.
+        alive: the mask of the operations as plain values; what it switches off is not computed.
+        unused: names of the weights of what is not computed.
     """
 
     space: SearchSpace
@@ -43,10 +45,12 @@ class EpisodeNetwork(NamedTuple):
     threshold: float
     auxiliary_skip: float = 0.0
     grouped: bool = False
-    twice: bool = False
+    second_order: bool = False
+    alive: Alive = {}  # noqa: RUF012  (never written to)
+    unused: frozenset[str] = frozenset()
 
     def mixing(self, alphas: Alphas, temperature: float, noise: Params | None = None) -> Mixing:
-        """Mixing weights at a temperature, thresholded."""
+        """Returns mixing weights at a temperature, thresholded."""
         return apply_threshold(
             self.relaxation(alphas, temperature, self.mask, noise), self.threshold
         )
@@ -123,14 +127,14 @@ class EpisodeNetwork(NamedTuple):
         return theta._replace(weights={**theta.weights, **head})
 
     def _context(self, **values: Any) -> Context:
-        return Context(auxiliary_skip=self.auxiliary_skip)._replace(**values)
+        return Context(auxiliary_skip=self.auxiliary_skip, alive=self.alive)._replace(**values)
 
     def _forward(self, weights: Params, mixing: Mixing, x: Tensor, context: Context) -> Tensor:
         on_cpu = x.device.type == "cpu"  # a look at values makes the host wait for a GPU
         context = context._replace(skip_zeros=on_cpu and self.threshold > 0)
         if not self.grouped:
             return functional_call(self.space, weights, (x, mixing, context))
-        weights = {name: w for name, w in weights.items() if name not in self.space.idle}
+        weights = {name: w for name, w in weights.items() if name not in self.unused}
         of_task = {
             name: value
             for name in ("drop_path", "reference")
@@ -138,12 +142,12 @@ class EpisodeNetwork(NamedTuple):
         }
         inputs, spec = pytree.tree_flatten((weights, mixing, x, of_task))
 
-        def side_by_side(*stacked: Tensor) -> Tensor:
+        def of_all_tasks(*stacked: Tensor) -> Tensor:
             weights, mixing, x, of_task = pytree.tree_unflatten(stacked, spec)
             return forward_tasks(self.space, weights, mixing, x, context._replace(**of_task))
 
-        twice = self.twice and not isinstance(context.reference, int)
-        return call_grouped(side_by_side, *inputs, twice=twice)
+        second_order = self.second_order and not isinstance(context.reference, int)
+        return call_grouped(of_all_tasks, *inputs, second_order=second_order)
 
 
 def forward_tasks(

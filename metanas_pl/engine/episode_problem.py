@@ -1,64 +1,90 @@
-"""One episode as the functions that a meta-learner differentiates."""
+"""One episode as a meta-learner differentiates it (``algorithms.meta.meta_gradients.Problem``)."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from metanas_pl.algorithms.inner_loop import TaskLearner, Theta, adapt, inner_steps
-from metanas_pl.algorithms.inner_optimizers import Params
-from metanas_pl.algorithms.meta.meta_gradients import Task
-from metanas_pl.algorithms.nas.relaxations import Mixing
+from metanas_pl.algorithms.inner_loop import Adapted, InnerLoop, adapt, inner_steps
 from metanas_pl.engine.episode_network import EpisodeNetwork
 from metanas_pl.engine.metrics import episode_accuracy
-from metanas_pl.engine.task_batch import TaskData
+from metanas_pl.engine.task_batch import TaskBatch
+from metanas_pl.types import Mixing, Params, Theta
 
 
-def as_task(
-    network: EpisodeNetwork,
-    learner: TaskLearner,
-    data: TaskData,
-    query_norm: str,
-    states: Any = None,
-) -> Task:
-    """One episode under a network and a task learner.
+class EpisodeProblem(NamedTuple):
+    """An episode under a network and an inner loop.
 
-    Args:
-        network: the episode's network.
-        learner: its inner loop.
-        data: support and query set.
+    Attributes:
+        network: the network of the episode.
+        loop: its inner loop.
+        task: support and query set with minibatches and noise.
         query_norm: batch norm of the queries, ``inductive`` or ``transductive``.
-        states: inner optimizer states carried from the episode before.
+        states: inner optimizer states carried from the episode before; None starts fresh.
+        outer_step: outer steps taken so far.
     """
-    temps, support, objective = learner.temperatures, data.support, network.objective()
 
-    def start(theta: Theta) -> Theta:
-        return network.start(theta, support, temps[0])
+    network: EpisodeNetwork
+    loop: InnerLoop
+    task: TaskBatch
+    query_norm: str = "inductive"
+    states: Any = None
+    outer_step: int = 0
 
-    def reached(theta: Theta, step: int) -> tuple[Params, Mixing]:
-        mixing = network.mixing(theta.alphas, temps[max(step - 1, 0)], data.query_noise())
-        return learner.weights_at(theta, step), mixing
+    @property
+    def n_steps(self) -> int:
+        """Inner steps."""
+        return self.loop.schedule.steps
 
-    def query_loss(theta: Theta, step: int) -> tuple[Tensor, Tensor]:
-        logits = network.query_logits(
-            *reached(theta, step), support, data.query_x, query_norm, data.query_real
+    @property
+    def proximal(self) -> float:
+        """Weight of the proximal term of the inner loop."""
+        return self.loop.proximal
+
+    def start(self, theta: Theta) -> Theta:
+        """Returns where the inner loop starts: theta with the head of the episode."""
+        return self.network.start(theta, self.task.support, self.loop.schedule.temperature_after(0))
+
+    def adapt(self, theta: Theta) -> Adapted:
+        """Runs the inner loop from ``theta``."""
+        return adapt(
+            self.network.objective(), self.start(theta), self.task.support, self.loop, self.states
         )
-        return F.cross_entropy(logits, data.query_y), episode_accuracy(logits, data.query_y)
 
-    def adapts(theta: Theta) -> Theta:
-        weights = {k: w for k, w in theta.weights.items() if learner.adapts(k)}
-        return Theta(weights, theta.alphas if learner.arch_steps else {})
+    def inner_steps(self, theta: Theta, first_order: bool = False) -> Iterator[Adapted]:
+        """Yields the point after each inner step; ``first_order`` takes gradients as constants."""
+        objective, support = self.network.objective(), self.task.support
+        return inner_steps(
+            objective, self.start(theta), support, self.loop, self.states, first_order
+        )
 
-    return Task(
-        adapt=lambda theta: adapt(objective, start(theta), support, learner, states),
-        query_loss=query_loss,
-        steps=lambda theta, first_order: inner_steps(
-            objective, start(theta), support, learner, states, first_order
-        ),
-        support_loss=lambda theta: network.loss(*reached(theta, len(temps)), support.whole()),
-        n_steps=len(temps),
-        proximal=learner.proximal,
-        adapts=adapts,
-    )
+    def at(self, theta: Theta, step: int) -> tuple[Params, Mixing]:
+        """Returns weights and mixing weights at a point that so many inner steps have reached."""
+        temperature = self.loop.schedule.temperature_after(step)
+        mixing = self.network.mixing(theta.alphas, temperature, self.task.query_noise())
+        return self.loop.weights_at(theta, step), mixing
+
+    def query_logits(self, weights: Params, mixing: Mixing, norm: str | None = None) -> Tensor:
+        """Returns logits ``(Q, N)`` of the queries, by ``query_norm`` unless told otherwise."""
+        task = self.task
+        return self.network.query_logits(
+            weights, mixing, task.support, task.query_x, norm or self.query_norm, task.query_real
+        )
+
+    def query_loss(self, theta: Theta, step: int) -> tuple[Tensor, Tensor]:
+        """Returns loss and accuracy on the query set at a point that so many inner steps have reached."""
+        logits = self.query_logits(*self.at(theta, step))
+        y = self.task.query_y
+        return F.cross_entropy(logits, y), episode_accuracy(logits, y)
+
+    def support_loss(self, theta: Theta) -> Tensor:
+        """Returns the loss on the whole support set, at the temperature of the queries."""
+        return self.network.loss(*self.at(theta, self.n_steps), self.task.support.whole())
+
+    def adapting(self, theta: Theta) -> Theta:
+        """Returns the part of theta that the inner loop moves."""
+        weights = {k: w for k, w in theta.weights.items() if self.loop.adapts(k)}
+        return Theta(weights, theta.alphas if self.loop.schedule.arch_steps else {})

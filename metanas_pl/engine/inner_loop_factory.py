@@ -1,28 +1,28 @@
-"""From the configuration of a NAS method and a meta-learner to the task learner of an episode."""
+"""From the configuration of a NAS method and a meta-learner to the inner loop of an episode."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 
 from metanas_pl.algorithms.heads import HEAD
-from metanas_pl.algorithms.inner_loop import TaskLearner, Theta
-from metanas_pl.algorithms.inner_optimizers import InnerOptimizer, Params, make_optimizer
+from metanas_pl.algorithms.inner_loop import InnerLoop, InnerSchedule
+from metanas_pl.algorithms.inner_optimizers import InnerOptimizer, make_optimizer
 from metanas_pl.algorithms.nas.regularisers import cost_penalty
-from metanas_pl.algorithms.nas.relaxations import Mixing
 from metanas_pl.conf import MetaConfig, NASConfig
 from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.base import SearchSpace
 from metanas_pl.search_spaces.costs import Costs, expected_cost
 from metanas_pl.search_spaces.ops.primitives import BatchStatNorm
+from metanas_pl.types import Mixing, Params, Theta
 
 STEP = "step:"
 
 
-class Builder:
-    """Makes task learners.
+class InnerLoopFactory:
+    """Makes the inner loop that the configuration of a NAS method and a meta-learner describes.
 
     Args:
         space, nas, meta: the search space and the two methods.
@@ -54,15 +54,21 @@ class Builder:
             hyper[STEP + name] = value.expand(self.meta.inner.steps + 1, *value.shape).clone()
         return hyper
 
-    def learner(
+    def make(
         self,
         theta: Theta,
-        steps: int,
-        arch_steps: int | None,
-        temps: Sequence[float],
+        schedule: InnerSchedule,
+        unused: frozenset[str] = frozenset(),
         adapts_weights: bool = True,
-    ) -> TaskLearner:
-        """The inner loop with the configured optimizers."""
+    ) -> InnerLoop:
+        """Returns an inner loop with the configured optimizers.
+
+        Args:
+            theta: names and shapes of what is learned.
+            schedule: its steps.
+            unused: weights that nothing depends on and that therefore stay.
+            adapts_weights: False moves the alphas alone.
+        """
         inner, rates = self.meta.inner, self._rates(theta)
         betas = (inner.beta1, inner.beta2)
         alpha_optimizer = inner.alpha_optimizer or inner.optimizer
@@ -78,13 +84,14 @@ class Builder:
                 make_optimizer(alpha_optimizer, rate, betas, inner.alpha_weight_decay),
             )
 
-        arch_steps = steps if arch_steps is None else min(arch_steps, steps)
-        return TaskLearner(
+        def adapts(name: str) -> bool:
+            return adapts_weights and name not in unused and self.moves(name)
+
+        return InnerLoop(
             alpha_gradient=None if self.nas.step == "joint" else self.method["alpha_gradient"],
             optimizers=optimizers,
-            temperatures=tuple(temps[:steps]),
-            arch_steps=arch_steps if self.nas.adapts_alphas else 0,
-            adapts=self.moves if adapts_weights else lambda name: False,
+            schedule=schedule,
+            adapts=adapts,
             step_weights=self._step_weights,
             perturb=self.method["perturb"],
             regulariser=self.regulariser,
@@ -94,7 +101,7 @@ class Builder:
     def moves(self, name: str) -> bool:
         """Whether the inner loop moves the weights called ``name``."""
         adapts, is_head = self.meta.adapts, name in HEAD
-        if adapts == "none" or name in self.step_norms or name in self.space.idle:
+        if adapts == "none" or name in self.step_norms:
             return False
         if is_head and self.meta.head == "prototypes":
             return False
@@ -118,16 +125,21 @@ class Builder:
 
     def _regulariser(self, costs: Costs | None) -> Callable[[Mixing], Tensor] | None:
         """The method's penalty and that of cost-aware search."""
-        own, cost = self.method["regulariser"], self.nas.cost
+        own, cost, space = self.method["regulariser"], self.nas.cost, self.space
+
+        def of_operations(mixing: Mixing) -> Tensor:
+            return own(space.of_kind("operation", mixing))
+
+        of_method = None if own is None else of_operations
         if cost.kind == "none":
-            return own
+            return of_method
         if costs is None or not costs.parts:
             raise UserError(f"nas.cost.kind={cost.kind}: this space has nothing to choose from")
 
         def penalty(mixing: Mixing) -> Tensor:
             expected = expected_cost(self.space, costs, mixing)
             value = cost_penalty(expected, cost.weight, cost.target, costs.largest)
-            return value if own is None else value + own(mixing)
+            return value if of_method is None else value + of_method(mixing)
 
         return penalty
 

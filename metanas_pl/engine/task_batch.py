@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from metanas_pl.algorithms.inner_loop import Support
-from metanas_pl.algorithms.inner_optimizers import Params
 from metanas_pl.algorithms.noise import drop_path, episode_generator, minibatches
+from metanas_pl.types import Params
 
 Draw = Callable[[tuple[int, ...], torch.Generator], Tensor]
 
 
-class TaskData(NamedTuple):
+class TaskBatch(NamedTuple):
     """One episode; with a leading task dimension, a meta-batch.
 
     ``n_ways`` is the largest number of classes in the meta-batch, ``query_real`` as ``support.real``, for
@@ -36,8 +36,8 @@ class TaskData(NamedTuple):
         return self.support.first_noise() if self.noise_at_query else None
 
 
-def task(tasks: TaskData, t: int) -> TaskData:
-    """Task ``t`` of a meta-batch."""
+def task(tasks: TaskBatch, t: int) -> TaskBatch:
+    """Returns task ``t`` of a meta-batch."""
     return pytree.tree_map(lambda leaf: leaf[t] if isinstance(leaf, Tensor) else leaf, tasks)
 
 
@@ -48,7 +48,7 @@ def prepare(
     batch_size: int | None,
     drop: tuple[tuple[int, ...] | None, float],
     relaxation: tuple[Draw | None, dict[str, tuple[int, ...]], bool],
-) -> TaskData:
+) -> TaskBatch:
     """Add minibatches and noise to a batch of episodes; they depend on each episode's index alone.
 
     An episode of a batch may be smaller than its tensors: rows without an image come last and have a label
@@ -96,7 +96,7 @@ def prepare(
     )
     query_real = _real(episode.query_x, episode.query_y, n_queries)
     at_query = per_task and draw is not None
-    return TaskData(support, episode.query_x, episode.query_y, max(ways), query_real, at_query)
+    return TaskBatch(support, episode.query_x, episode.query_y, max(ways), query_real, at_query)
 
 
 def _sizes(episode: Any) -> tuple[list[int], list[int], list[int]]:

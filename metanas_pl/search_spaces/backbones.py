@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metanas_pl.algorithms.nas.relaxations import Mixing
 from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.base import Context, SearchSpace
 from metanas_pl.search_spaces.ops.layers import Conv, Head, Reference, pool
 from metanas_pl.search_spaces.ops.primitives import ConvNorm
+from metanas_pl.types import Mixing
 
 
 class Conv4(SearchSpace):
@@ -24,7 +24,7 @@ class Conv4(SearchSpace):
     32773
     """
 
-    side_by_side = True
+    supports_grouped = True
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class ResNet12(SearchSpace):
     12424320
     """
 
-    side_by_side = True
+    supports_grouped = True
 
     def __init__(
         self, *, in_channels: int, n_ways: int, channels: Sequence[int], image_size: int

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from metanas_pl.algorithms.nas.relaxations import Alphas, Mask, Mixing
 from metanas_pl.search_spaces.genotypes.architecture import Architecture
 from metanas_pl.search_spaces.ops.layers import Conv, Head, Reference
 from metanas_pl.search_spaces.ops.primitives import ConvNorm, FactorizedReduce
+from metanas_pl.types import Alphas, ArchitectureParameter, Kind, Mask, Mixing
+
+V = TypeVar("V")
+
+
+Alive = Mapping[str, list[list[bool]]]
+"""Which operations meta-pruning has left, ``[edge][operation]`` by architecture parameter."""
+
+
+def to_alive(mask: Mask) -> Alive:
+    """Returns the mask as plain values: one look at the device for each tensor.
+
+    >>> to_alive({"normal_0": torch.tensor([[True, False]])})
+    {'normal_0': [[True, False]]}
+    """
+    return {name: values.tolist() for name, values in mask.items()}
 
 
 class Context(NamedTuple):
@@ -22,13 +37,14 @@ class Context(NamedTuple):
         reference: rows whose batch statistics normalise all rows (see ``spaces.layers.Reference``).
         tasks: T, whose channels lie side by side: images ``(B, T*C, H, W)``, mixing weights and drop path
             with one more dimension T, weights one after the other along their first. Spaces that can
-            compute so say it by ``SearchSpace.side_by_side``.
+            compute so say it by ``SearchSpace.supports_grouped``.
         drop_path: factors ``(cells, edges, O, B)``, or ``(..., B, T)``, on the outputs of primitives, or
             None; a cell gets its own, ``(edges, O, B)``.
         auxiliary_skip: weight of the auxiliary skip connection on every edge (DARTS-).
         head: False gives the features before the head.
         skip_zeros: do not compute primitives whose mixing weight is zero; right only where a zero has no
             gradient either, as behind a threshold.
+        alive: operations that are computed; what it does not name is computed in full.
     """
 
     reference: Reference = None
@@ -37,6 +53,13 @@ class Context(NamedTuple):
     auxiliary_skip: float = 0.0
     head: bool = True
     skip_zeros: bool = False
+    alive: Alive = {}  # noqa: RUF012  (never written to)
+
+    def computed(self, name: str, factor_EO: Tensor) -> list[list[bool]]:
+        """Which operations of the architecture parameter ``name`` to compute, ``[edge][operation]``."""
+        n_edges, n_operations = factor_EO.shape[-2:]
+        alive = self.alive.get(name, [[True] * n_operations] * n_edges)
+        return both(alive, nonzero(factor_EO)) if self.skip_zeros else alive
 
 
 def nonzero(factor_EO: Tensor) -> list[list[bool]]:
@@ -72,14 +95,12 @@ class SearchSpace(nn.Module, ABC):
     A fixed network is a space without alphas: it answers ``alphas()`` with ``{}`` and ignores mixing.
 
     Attributes:
-        head: the last layer; :class:`~metanas_pl.search_spaces.ops.layers.Head` if ``side_by_side``.
-        side_by_side: it computes T tasks at once with their channels side by side (``Context.tasks``).
-        idle: names of the weights of what :meth:`restrict` has switched off; nothing depends on them.
+        head: the last layer; :class:`~metanas_pl.search_spaces.ops.layers.Head` if ``supports_grouped``.
+        supports_grouped: it computes T tasks at once with their channels side by side (``Context.tasks``).
     """
 
     head: nn.Linear
-    side_by_side = False
-    idle: frozenset[str] = frozenset()
+    supports_grouped = False
 
     @abstractmethod
     def features(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
@@ -90,9 +111,18 @@ class SearchSpace(nn.Module, ABC):
         features = self.features(x, mixing, context)
         return self.head(features) if context.head else features
 
+    def architecture_parameters(self) -> Sequence[ArchitectureParameter]:
+        """Declares the architecture logits; none for a fixed network."""
+        return ()
+
     def alphas(self) -> Alphas:
-        """Initial architecture logits, by name; empty for a fixed network."""
-        return {}
+        """Returns initial logits: 1e-3 times normal noise, as in DARTS."""
+        return {p.name: 1e-3 * torch.randn(p.shape) for p in self.architecture_parameters()}
+
+    def of_kind(self, kind: Kind, values: Mapping[str, V]) -> dict[str, V]:
+        """Returns those of ``values``, by name, whose architecture parameter is of this kind."""
+        names = {p.name for p in self.architecture_parameters() if p.kind == kind}
+        return {name: value for name, value in values.items() if name in names}
 
     def eligible(self, weight_EO: Tensor) -> Tensor:
         """Weights or logits of the primitives that a genotype may name; minus infinity for the others."""
@@ -118,20 +148,18 @@ class SearchSpace(nn.Module, ABC):
         """Modules that help a search and are no part of a derived network."""
         return []
 
-    def restrict(self, mask: Mask) -> None:
-        """Do not compute what ``mask`` (meta-pruning) has switched off for good: its weight is 0.
-
-        A space that overrides this calls it, too.
-        """
+    def unused_weights(self, alive: Alive) -> frozenset[str]:
+        """Returns names of the weights of operations that are not ``alive``: nothing depends on them."""
         dead = (
             module
             for name, edges in self.choices().items()
-            for edge, alive in zip(edges, mask[name].tolist(), strict=True)
-            for modules, lives in zip(edge, alive, strict=True)
+            if name in alive
+            for edge, of_edge in zip(edges, alive[name], strict=True)
+            for modules, lives in zip(edge, of_edge, strict=True)
             for module in (() if lives else modules)
         )
         weights = {weight for module in dead for weight in module.parameters()}
-        self.idle = frozenset(name for name, w in self.named_parameters() if w in weights)
+        return frozenset(name for name, w in self.named_parameters() if w in weights)
 
     def drop_path_shape(self) -> tuple[int, int, int] | None:
         """``(cells, edges, O)`` of the drop-path factors; None where drop path has no place."""
@@ -156,7 +184,7 @@ class CellNetwork(SearchSpace):
     """
 
     stem: nn.Module
-    side_by_side = True
+    supports_grouped = True
 
     def __init__(
         self,

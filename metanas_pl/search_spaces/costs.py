@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from metanas_pl.algorithms.nas.relaxations import Mixing
 from metanas_pl.search_spaces.base import SearchSpace
+from metanas_pl.types import Mixing
 
 KINDS = ("parameters", "flops")
 

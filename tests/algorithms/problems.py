@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,10 +11,20 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from metanas_pl.algorithms.inner_loop import Batch, InnerProblem, Objective, Pass, Support, Theta
+from metanas_pl.algorithms.inner_loop import (
+    Adapted,
+    Batch,
+    InnerLoop,
+    InnerProblem,
+    InnerSchedule,
+    Objective,
+    Pass,
+    Support,
+)
 from metanas_pl.algorithms.inner_optimizers import InnerOptimizer
 from metanas_pl.algorithms.nas.relaxations import softmax
 from metanas_pl.search_spaces import Supernet
+from metanas_pl.types import Theta
 
 
 def toy(pair_inputs: bool = True, **options: Any) -> tuple[Supernet, Theta]:
@@ -39,6 +50,29 @@ def objective_of(net: Supernet, relaxation: Callable[..., Any] = softmax) -> Obj
         return F.cross_entropy(functional_call(net, weights, (batch.x, mixing)), batch.y)
 
     return Objective(lambda alphas, t, noise: relaxation(alphas, t, None, noise), loss)
+
+
+def inner_loop(
+    gradient: Any, optimizers: Any, temperatures: Sequence[float], arch_steps: int, **more: Any
+) -> InnerLoop:
+    """An inner loop whose queries see the last temperature."""
+    last = temperatures[-1] if temperatures else 1.0
+    schedule = InnerSchedule(tuple(temperatures), arch_steps, last)
+    return InnerLoop(gradient, optimizers, schedule, **more)
+
+
+@dataclass(frozen=True)
+class FunctionProblem:
+    """A problem of a meta-learner that is made of functions."""
+
+    adapt: Callable[[Theta], Adapted]
+    query_loss: Callable[..., tuple[Tensor, Tensor]]
+    inner_steps: Callable[..., Iterator[Adapted]] = lambda *_: iter(())
+    support_loss: Callable[[Theta], Tensor] = lambda _: torch.tensor(0.0)
+    outer_step: int = 0
+    n_steps: int = 1
+    proximal: float = 0.0
+    adapting: Callable[[Theta], Theta] = lambda theta: theta
 
 
 def make_support(steps: int, n: int = 6, noise: Any = None) -> Support:

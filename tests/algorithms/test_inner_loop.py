@@ -6,11 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from metanas_pl.algorithms.inner_loop import TaskLearner, adapt, inner_steps
+from metanas_pl.algorithms.inner_loop import adapt, inner_steps
 from metanas_pl.algorithms.inner_optimizers import adam, sgd
 from metanas_pl.algorithms.nas.architecture_gradients import first_order
 from metanas_pl.algorithms.nas.relaxations import softmax, temperatures
-from tests.algorithms.problems import make_support, objective_of, toy
+from tests.algorithms.problems import inner_loop, make_support, objective_of, toy
 
 
 def adams(*_: object) -> object:
@@ -24,7 +24,7 @@ def test_adapt_equals_a_plain_loop_with_torch_optim(pair_inputs: bool) -> None:
     steps, support = 4, make_support(4)
     schedule = temperatures(steps, 3, 1.0, 0.2)
     pair = adam(0.01), adam(0.02, weight_decay=1e-3)
-    learner = TaskLearner(first_order, lambda *_: pair, schedule, 3)
+    learner = inner_loop(first_order, lambda *_: pair, schedule, 3)
     adapted = adapt(objective_of(net), theta, support, learner)
 
     alphas = {k: torch.nn.Parameter(a.clone()) for k, a in theta.alphas.items()}
@@ -49,7 +49,7 @@ def test_adapt_equals_a_plain_loop_with_torch_optim(pair_inputs: bool) -> None:
 def test_theta_is_left_untouched_and_steps_are_what_was_asked() -> None:
     net, theta = toy()
     before = {k: w.clone() for k, w in theta.weights.items()}
-    learner = TaskLearner(first_order, adams, (1.0, 0.5), 2)
+    learner = inner_loop(first_order, adams, (1.0, 0.5), 2)
     adapted = adapt(objective_of(net), theta, make_support(2), learner)
     assert all(torch.equal(before[k], theta.weights[k]) for k in before)
     assert len(adapted.losses) == 2
@@ -59,7 +59,7 @@ def test_theta_is_left_untouched_and_steps_are_what_was_asked() -> None:
 @pytest.mark.parametrize(("arch_steps", "weights"), [(0, True), (2, False), (0, False)])
 def test_what_does_not_adapt_stays(arch_steps: int, weights: bool) -> None:
     net, theta = toy()
-    learner = TaskLearner(first_order, adams, (1.0, 0.5), arch_steps, lambda name: weights)
+    learner = inner_loop(first_order, adams, (1.0, 0.5), arch_steps, adapts=lambda name: weights)
     adapted = adapt(objective_of(net), theta, make_support(2), learner)
     same_w = all(torch.equal(adapted.weights[k], w) for k, w in theta.weights.items())
     same_a = all(torch.equal(adapted.alphas[k], a) for k, a in theta.alphas.items())
@@ -69,7 +69,7 @@ def test_what_does_not_adapt_stays(arch_steps: int, weights: bool) -> None:
 
 def test_no_inner_step_returns_theta() -> None:
     net, theta = toy()
-    learner = TaskLearner(first_order, adams, (), 0)
+    learner = inner_loop(first_order, adams, (), 0)
     adapted = adapt(objective_of(net), theta, make_support(1), learner)
     assert adapted.losses == ()
     assert adapted.weights is theta.weights
@@ -77,7 +77,7 @@ def test_no_inner_step_returns_theta() -> None:
 
 def test_carried_states_differ_from_fresh_ones() -> None:
     net, theta = toy()
-    learner = TaskLearner(first_order, adams, (1.0, 0.5), 2)
+    learner = inner_loop(first_order, adams, (1.0, 0.5), 2)
     support = make_support(2)
     first = adapt(objective_of(net), theta, support, learner)
     carried = adapt(objective_of(net), theta, support, learner, first.states)
@@ -89,7 +89,7 @@ def test_a_joint_step_takes_both_gradients_at_the_same_point() -> None:
     """T-NAS: one backward pass of the training loss for weights and alphas."""
     net, theta = toy()
     support, objective = make_support(1), objective_of(net)
-    learner = TaskLearner(None, lambda *_: (sgd(0.1), sgd(0.2)), (0.8,), 1)
+    learner = inner_loop(None, lambda *_: (sgd(0.1), sgd(0.2)), (0.8,), 1)
     adapted = adapt(objective, theta, support, learner)
     weights = {k: w.clone().requires_grad_() for k, w in theta.weights.items()}
     alphas = {k: a.clone().requires_grad_() for k, a in theta.alphas.items()}
@@ -108,7 +108,7 @@ def test_the_proximal_term_pulls_towards_theta() -> None:
     support, strength = make_support(2), 0.5
 
     def two_steps(proximal: float) -> tuple:
-        learner = TaskLearner(
+        learner = inner_loop(
             first_order, lambda *_: (sgd(0.1), sgd(0.2)), (1.0, 1.0), 2, proximal=proximal
         )
         return tuple(inner_steps(objective_of(net), theta, support, learner))
@@ -116,7 +116,7 @@ def test_the_proximal_term_pulls_towards_theta() -> None:
     (first, _), (tied, moved) = two_steps(0.0), two_steps(strength)
     for name in theta.weights:  # at theta itself the term is zero
         torch.testing.assert_close(tied.weights[name], first.weights[name])
-    free = TaskLearner(first_order, lambda *_: (sgd(0.1), sgd(0.2)), (1.0,), 1)
+    free = inner_loop(first_order, lambda *_: (sgd(0.1), sgd(0.2)), (1.0,), 1)
     again = adapt(objective_of(net), first.theta, make_first(support), free)
     name = "normal_0"
     pull = 0.2 * strength * (first.alphas[name] - theta.alphas[name])
@@ -138,7 +138,7 @@ def test_the_regulariser_acts_on_the_alphas_alone() -> None:
     def penalty(mixing: dict[str, torch.Tensor]) -> torch.Tensor:
         return (mixing["normal_0"] ** 2).sum()
 
-    plain = TaskLearner(first_order, lambda *_: pair, (0.9,), 1)
+    plain = inner_loop(first_order, lambda *_: pair, (0.9,), 1)
     without = adapt(objective_of(net), theta, support, plain)
     with_it = adapt(objective_of(net), theta, support, plain._replace(regulariser=penalty))
     alpha = theta.alphas["normal_0"].clone().requires_grad_()
@@ -150,7 +150,7 @@ def test_the_regulariser_acts_on_the_alphas_alone() -> None:
 
 def test_first_order_steps_have_the_same_values_and_the_identity_as_derivative() -> None:
     net, theta = toy()
-    learner = TaskLearner(first_order, lambda *_: (sgd(0.1), sgd(0.2)), (1.0, 0.5), 2)
+    learner = inner_loop(first_order, lambda *_: (sgd(0.1), sgd(0.2)), (1.0, 0.5), 2)
     support, name = make_support(2), "head.bias"
 
     def last_bias(bias: torch.Tensor, constant: bool) -> torch.Tensor:

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from metanas_pl.algorithms.inner_loop import Theta
 from metanas_pl.conf import MetaConfig, NASConfig, from_plain
 from metanas_pl.engine.episode_learner import EpisodeLearner
 from metanas_pl.search_spaces.backbones import Conv4
+from metanas_pl.types import Theta
 from tests.conftest import random_episode
 
 BACKENDS = ("vmap", "loop")
@@ -28,8 +28,9 @@ class Step:
 
     def __init__(self, rule: str, backend: str = "vmap", **inner: Any) -> None:
         space = Conv4(in_channels=1, n_ways=5, channels=16, image_size=16)
+        home = "implicit" if rule == "imaml" else "meta_gradients"
         meta = {
-            "meta_gradient": f"metanas_pl.algorithms.meta.meta_gradients.{rule}",
+            "meta_gradient": f"metanas_pl.algorithms.meta.{home}.{rule}",
             "head": "learned",
             "backend": backend,
             "inner": {"optimizer": "sgd", "weight_lr": 0.1, "steps": 5, **inner},

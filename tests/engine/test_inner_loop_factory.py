@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from metanas_pl.algorithms.inner_loop import adapt
+from metanas_pl.algorithms.inner_loop import InnerSchedule, adapt
 from metanas_pl.conf import EvaluationConfig
 from metanas_pl.engine.task_batch import task
 from metanas_pl.module import MetaNASModule
@@ -92,7 +92,7 @@ def test_the_first_step_from_an_empty_head_is_the_same_for_any_number_of_ways(wa
     tasks = learner.prepare(theta, random_episode(tasks=1, ways=ways, size=16), 0, 1, None)
     data, network = task(tasks, 0), learner.network(ways, {}, 0.0)._replace(grouped=False)
     origin = network.start(theta, data.support, 1.0)
-    inner_loop = learner.builder.learner(theta, 1, 0, (1.0,))
+    inner_loop = learner.loops.make(theta, InnerSchedule((1.0,), 0, 1.0))
     adapted = adapt(network.objective(), origin, data.support, inner_loop)
 
     features = module.space.features(data.support.x, {}, Context())

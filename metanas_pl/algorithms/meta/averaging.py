@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from metanas_pl.algorithms.inner_loop import Theta
 from metanas_pl.algorithms.meta.meta_gradients import MetaGradient
+from metanas_pl.types import Theta
 
 
 class MeanOfTasks(NamedTuple):

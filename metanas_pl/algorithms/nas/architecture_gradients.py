@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from metanas_pl.algorithms.inner_loop import InnerProblem
-from metanas_pl.algorithms.inner_optimizers import Params
-from metanas_pl.algorithms.nas.relaxations import Alphas
+from metanas_pl.types import Alphas, Params
 
 
 def first_order(problem: InnerProblem) -> Alphas:

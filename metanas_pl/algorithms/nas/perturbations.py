@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from metanas_pl.algorithms.inner_loop import InnerProblem
-from metanas_pl.algorithms.nas.relaxations import Mixing
+from metanas_pl.types import Mixing
 
 
 def random_ball(problem: InnerProblem, *, radius: float = 0.03) -> Mixing:

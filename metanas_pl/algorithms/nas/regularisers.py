@@ -1,16 +1,16 @@
-"""Penalties on the mixing weights, added to the loss of the alpha-step."""
+"""Penalties on the mixing weights of the operations, added to the loss of the alpha-step."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from metanas_pl.algorithms.nas.relaxations import Mixing, is_operation
+from metanas_pl.types import Mixing
 
 
 def zero_one(mixing: Mixing, *, weight: float = 1.0) -> Tensor:
     """FairDARTS (Chu et al. 2020): ``-weight * mean (sigmoid(alpha) - 1/2)^2`` pushes weights to 0 or 1."""
-    gates = torch.cat([m.reshape(-1) for name, m in mixing.items() if is_operation(name)])
+    gates = torch.cat([m.reshape(-1) for m in mixing.values()])
     return -weight * ((gates - 0.5) ** 2).mean()
 
 

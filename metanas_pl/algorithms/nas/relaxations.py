@@ -13,10 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Alphas = dict[str, Tensor]
-Mixing = dict[str, Tensor]
-Mask = dict[str, Tensor]
-Params = dict[str, Tensor]
+from metanas_pl.types import Alphas, Mask, Mixing, Params
+
 Relaxation = Callable[..., Mixing]
 
 
@@ -51,15 +49,6 @@ def switch_off(alpha: Tensor, mask: Mask | None, name: str) -> Tensor:
     return alpha.masked_fill(~mask[name], -math.inf)
 
 
-def is_operation(name: str) -> bool:
-    """Whether the alphas called ``name`` choose primitives, ``(E, O)``; others weigh inputs of a node.
-
-    >>> is_operation("normal_0"), is_operation("normal_pair_0"), is_operation("reduce_edge_1")
-    (True, False, False)
-    """
-    return "_pair_" not in name and "_edge_" not in name
-
-
 def apply_threshold(mixing: Mixing, threshold: float) -> Mixing:
     """Set mixing weights that are not above ``threshold`` to zero, the largest of a choice excepted.
 
@@ -91,6 +80,16 @@ def is_member(indices: Tensor, size: int) -> Tensor:
     tensor([ True, False,  True, False])
     """
     return (indices.unsqueeze(-1) == torch.arange(size, device=indices.device)).any(-2)
+
+
+def one_hot(weight: Tensor) -> Tensor:
+    """1 for the largest of each choice (the first of several), 0 for the others.
+
+    >>> one_hot(torch.tensor([[0.2, 0.8], [0.5, 0.5]]))
+    tensor([[0., 1.],
+            [1., 0.]])
+    """
+    return is_member(weight.argmax(-1, keepdim=True), weight.shape[-1]).to(weight)
 
 
 def temperatures(

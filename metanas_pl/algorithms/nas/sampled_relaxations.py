@@ -11,16 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from metanas_pl.algorithms.nas.relaxations import (
-    Alphas,
-    Mask,
-    Mixing,
-    Params,
-    is_member,
-    is_operation,
+    one_hot,
     softmax,
     switch_off,
 )
 from metanas_pl.algorithms.noise import BOOST, CANDIDATES
+from metanas_pl.types import Alphas, Mask, Mixing, Params
 
 
 def concrete(
@@ -46,7 +42,7 @@ def straight_through(
     tensor([1., 0.])
     """
     soft = concrete(alphas, temperature, mask, noise)
-    return {name: _one_hot(weight) + weight - weight.detach() for name, weight in soft.items()}
+    return {name: one_hot(weight) + weight - weight.detach() for name, weight in soft.items()}
 
 
 def dirichlet(
@@ -95,17 +91,13 @@ def gamma_draw(concentration: Tensor, noise: Tensor) -> Tensor:
 def sigmoid(
     alphas: Alphas, temperature: float, mask: Mask | None = None, noise: Params | None = None
 ) -> Mixing:
-    """FairDARTS (Chu et al. 2020): ``sigmoid(alpha / T)``, so primitives do not compete.
+    """FairDARTS (Chu et al. 2020): ``sigmoid(alpha / T)``, so operations do not compete.
 
-    Input pairs of a node exclude each other, so they keep the softmax.
-
-    >>> sigmoid({"normal_0": torch.zeros(2), "normal_pair_0": torch.zeros(2)}, 1.0)["normal_0"]
+    >>> sigmoid({"normal_0": torch.zeros(2)}, 1.0)["normal_0"]
     tensor([0.5000, 0.5000])
     """
     return {
-        name: softmax({name: alpha}, temperature, mask)[name]
-        if not is_operation(name)
-        else torch.sigmoid(switch_off(alpha, mask, name) / temperature)
+        name: torch.sigmoid(switch_off(alpha, mask, name) / temperature)
         for name, alpha in alphas.items()
     }
 
@@ -117,9 +109,5 @@ def uniform_one_hot(
     if noise is None:
         return softmax(alphas, temperature, mask)
     return {
-        name: _one_hot(noise[name] if mask is None else noise[name] * mask[name]) for name in alphas
+        name: one_hot(noise[name] if mask is None else noise[name] * mask[name]) for name in alphas
     }
-
-
-def _one_hot(weight: Tensor) -> Tensor:
-    return is_member(weight.argmax(-1, keepdim=True), weight.shape[-1]).to(weight)

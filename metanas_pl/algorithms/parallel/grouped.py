@@ -18,14 +18,16 @@ from torch import Tensor
 Stacked = tuple[Tensor, ...]
 
 
-def call_grouped(function: Callable[..., Tensor], *inputs: Tensor, twice: bool = False) -> Tensor:
+def call_grouped(
+    function: Callable[..., Tensor], *inputs: Tensor, second_order: bool = False
+) -> Tensor:
     """``function`` of tensors with a leading task dimension, called with those of one task.
 
     Args:
         function: pure; inputs with a leading task dimension T to one output with the same T.
         inputs: floating-point tensors of one task, mapped over tasks by ``vmap`` or not at all.
-        twice: its gradient will be differentiated, too. Without it that is right all the same, but takes
-            another backward pass.
+        second_order: its gradient will be differentiated, too. Without it that is right all the same,
+            but takes another backward pass.
 
     >>> double = lambda x_TN: 2 * x_TN
     >>> torch.func.vmap(torch.func.grad(lambda x: call_grouped(double, x).sum()))(torch.ones(2, 3))
@@ -33,7 +35,7 @@ def call_grouped(function: Callable[..., Tensor], *inputs: Tensor, twice: bool =
             [2., 2., 2.]])
     """
     tracked = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
-    (output,) = _Grouped.apply(_Call(function, tracked, twice), *inputs)
+    (output,) = _Grouped.apply(_Call(function, tracked, second_order), *inputs)
     return output
 
 
@@ -43,8 +45,8 @@ class _Call:
     leaves: tuple[Tensor, ...]
     outputs: Stacked
 
-    def __init__(self, function: Callable[..., Tensor], tracked: bool, twice: bool) -> None:
-        self.function, self.tracked, self.twice = function, tracked, twice
+    def __init__(self, function: Callable[..., Tensor], tracked: bool, second_order: bool) -> None:
+        self.function, self.tracked, self.second_order = function, tracked, second_order
 
     def run(self, inputs: Sequence[Tensor]) -> Stacked:
         """Outputs for stacked inputs."""
@@ -64,8 +66,8 @@ class _Call:
 class _PullBack:
     """The gradient of a call with respect to some of its inputs: again a function to call."""
 
-    def __init__(self, call: _Call | _PullBack, wanted: Sequence[int], twice: bool) -> None:
-        self.call, self.wanted, self.twice = call, wanted, twice
+    def __init__(self, call: _Call | _PullBack, wanted: Sequence[int], second_order: bool) -> None:
+        self.call, self.wanted, self.second_order = call, wanted, second_order
         self.given: Stacked = ()
         self.outputs: Stacked = ()
 
@@ -74,7 +76,7 @@ class _PullBack:
         leaves, outputs = self.call.graph()
         with torch.inference_mode(False):
             self.given = tuple(_leaf(x) for x in inputs[len(leaves) :])
-            if self.twice:
+            if self.second_order:
                 return tuple(x.detach() for x in self.graph()[1])
             return torch.autograd.grad(
                 outputs,
@@ -117,7 +119,7 @@ class _Grouped(torch.autograd.Function):
         wanted = [i for i, need in enumerate(needed) if need]
         # Its own gradient is rarely asked for a third time.
         first = isinstance(ctx.call, _Call)
-        pull_back = _PullBack(ctx.call, wanted, first and ctx.call.twice)
+        pull_back = _PullBack(ctx.call, wanted, first and ctx.call.second_order)
         found = iter(_Grouped.apply(pull_back, *ctx.saved_tensors, *gradients))
         return None, *(next(found) if need else None for need in needed)
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from metanas_pl.algorithms.nas.relaxations import Mixing
 from metanas_pl.search_spaces.base import CellNetwork, Context
 from metanas_pl.search_spaces.cells.state import State
 from metanas_pl.search_spaces.genotypes.genes import Gene
 from metanas_pl.search_spaces.genotypes.genotype import Genotype
 from metanas_pl.search_spaces.ops.layers import dropped, join, total
 from metanas_pl.search_spaces.ops.primitives import Identity, make_primitive
+from metanas_pl.types import Mixing
 
 
 class DerivedCell(nn.Module):

@@ -14,11 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metanas_pl.algorithms.nas.relaxations import Mixing, is_member
-from metanas_pl.search_spaces.base import Context, both, nonzero
+from metanas_pl.algorithms.nas.relaxations import is_member
+from metanas_pl.search_spaces.base import Context
 from metanas_pl.search_spaces.cells.state import State
 from metanas_pl.search_spaces.ops.layers import Reference, dropped, join, scaled, take, total
 from metanas_pl.search_spaces.ops.primitives import Identity, make_primitive
+from metanas_pl.types import Mixing
 
 CELL_TYPES = ("normal", "reduce")
 
@@ -91,7 +92,6 @@ class MixedCell(nn.Module):
             )
             for of_node in (strides if auxiliary_skip else [])
         )
-        self.alive = [[[True] * len(primitives)] * (i + 2) for i in range(n_nodes)]
 
     def forward(self, s0: Tensor, s1: Tensor, mixing: Mixing, context: Context) -> Tensor:
         """Concatenated nodes, ``(B, n_nodes * C, H', W')``; ``context.drop_path`` is ``(edges, O, B)``."""
@@ -99,8 +99,9 @@ class MixedCell(nn.Module):
         seen = [self._seen(x, context.tasks) for x in states]
         for i, edges in enumerate(self.nodes):
             of_edge = edge_factors(mixing, self.kind, i)
-            factors = mixing[f"{self.kind}_{i}"] * of_edge.unsqueeze(-1)
-            alive = both(self.alive[i], nonzero(factors)) if context.skip_zeros else self.alive[i]
+            name = f"{self.kind}_{i}"
+            factors = mixing[name] * of_edge.unsqueeze(-1)
+            alive = context.computed(name, factors)
             terms = []
             for j, edge in enumerate(edges.children()):
                 noise = None if context.drop_path is None else context.drop_path[first_edge + j]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from metanas_pl.algorithms.nas.relaxations import Alphas, Mask, Mixing, is_member, is_operation
+from metanas_pl.algorithms.nas.relaxations import is_member, one_hot
 from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.base import CellNetwork
 from metanas_pl.search_spaces.cells.mixed_cell import (
@@ -19,6 +19,7 @@ from metanas_pl.search_spaces.cells.mixed_cell import (
 from metanas_pl.search_spaces.genotypes.genes import Gene
 from metanas_pl.search_spaces.genotypes.genotype import Genotype
 from metanas_pl.search_spaces.ops.names import NONE, PRIMITIVES
+from metanas_pl.types import ArchitectureParameter, Mixing
 
 
 class Supernet(CellNetwork):
@@ -66,24 +67,19 @@ class Supernet(CellNetwork):
         self.n_nodes, self.pair_inputs, self.primitives = n_nodes, pair_inputs, tuple(primitives)
         self.edge_weights = partial_channels > 1 and not pair_inputs
 
-    def alphas(self) -> Alphas:
-        """Logits close to zero (1e-3 times normal noise, as in DARTS), for both cell types."""
-        shapes: dict[str, tuple[int, ...]] = {}
+    def architecture_parameters(self) -> list[ArchitectureParameter]:
+        """Declares, for each node of both cell types, its operations and how its inputs are weighed."""
+        declared = []
         for cell in CELL_TYPES:
             for i in range(self.n_nodes):
-                shapes[f"{cell}_{i}"] = (i + 2, len(self.primitives))
+                operations = (i + 2, len(self.primitives))
+                declared.append(ArchitectureParameter(f"{cell}_{i}", operations))
                 if self.pair_inputs:
-                    shapes[f"{cell}_pair_{i}"] = (len(input_pairs(i + 2)),)
+                    pairs = (len(input_pairs(i + 2)),)
+                    declared.append(ArchitectureParameter(f"{cell}_pair_{i}", pairs, "input_pair"))
                 if self.edge_weights:
-                    shapes[f"{cell}_edge_{i}"] = (i + 2,)
-        return {name: 1e-3 * torch.randn(shape) for name, shape in shapes.items()}
-
-    def restrict(self, mask: Mask) -> None:
-        """Leave primitives that meta-pruning switched off out of every cell."""
-        super().restrict(mask)
-        for cell in self.cells:
-            assert isinstance(cell, MixedCell)
-            cell.alive = [mask[f"{cell.kind}_{i}"].tolist() for i in range(self.n_nodes)]
+                    declared.append(ArchitectureParameter(f"{cell}_edge_{i}", (i + 2,), "edge"))
+        return declared
 
     def drop_path_shape(self) -> tuple[int, int, int]:
         """``(cells, edges, O)``."""
@@ -92,12 +88,13 @@ class Supernet(CellNetwork):
 
     def usage(self, mixing: Mixing) -> Mixing:
         """Probability of each primitive on each edge that it is part of the network, ``(E, O)``."""
-        used = {}
-        for name in (n for n in mixing if is_operation(n)):
-            cell, _, node = name.rpartition("_")
-            pairs = {k: w for k, w in mixing.items() if k == f"{cell}_pair_{node}" or k == name}
-            used[name] = mixing[name] * edge_factors(pairs, cell, int(node)).unsqueeze(-1)
-        return used
+        paths = {**self.of_kind("operation", mixing), **self.of_kind("input_pair", mixing)}
+        nodes = ((cell, i) for cell in CELL_TYPES for i in range(self.n_nodes))
+        return {
+            name: mixing[name] * edge_factors(paths, cell, i).unsqueeze(-1)
+            for cell, i in nodes
+            if (name := f"{cell}_{i}") in mixing
+        }
 
     def choices(self) -> dict[str, list[list[list[nn.Module]]]]:
         """Modules behind :meth:`usage`, ``[edge][primitive]``, one of every cell of the type."""
@@ -117,17 +114,16 @@ class Supernet(CellNetwork):
 
     def prune(self, mixing: Mixing) -> Mixing:
         """One-hot primitives; one pair, or the two strongest edges (DARTS), of each node."""
-        pruned = {}
-        for name, weight in mixing.items():
-            if "edge" in name:  # scales what stays
-                pruned[name] = weight
-                continue
-            chosen = self.eligible(weight) if is_operation(name) else weight
-            one_hot = is_member(chosen.argmax(-1, keepdim=True), weight.shape[-1]).to(weight)
-            if is_operation(name) and not self.pair_inputs:
-                kept = is_member(self._strongest_edges(mixing, name), weight.shape[0])
-                one_hot = one_hot * kept.unsqueeze(-1)
-            pruned[name] = one_hot
+        pruned = dict(mixing)  # edge weights scale what stays
+        for name, weight in self.of_kind("input_pair", mixing).items():
+            pruned[name] = one_hot(weight)
+        for cell in CELL_TYPES:
+            for i in range(self.n_nodes):
+                name = f"{cell}_{i}"
+                pruned[name] = one_hot(self.eligible(mixing[name])).to(mixing[name])
+                if not self.pair_inputs:
+                    kept = is_member(self._strongest_edges(mixing, cell, i), i + 2)
+                    pruned[name] = pruned[name] * kept.unsqueeze(-1)
         return pruned
 
     def eligible(self, weight_EO: Tensor) -> Tensor:
@@ -137,11 +133,10 @@ class Supernet(CellNetwork):
         none = torch.arange(weight_EO.shape[-1], device=weight_EO.device)
         return weight_EO.masked_fill(none == self.primitives.index(NONE), -torch.inf)
 
-    def _strongest_edges(self, mixing: Mixing, name: str) -> Tensor:
+    def _strongest_edges(self, mixing: Mixing, cell: str, node: int) -> Tensor:
         """The two edges of a node whose best primitive weighs most (DARTS, section 2.4)."""
-        cell, _, node = name.rpartition("_")
-        strength = self.eligible(mixing[name]).max(-1).values
-        return (strength * edge_factors(mixing, cell, int(node))).topk(2).indices
+        strength = self.eligible(mixing[f"{cell}_{node}"]).max(-1).values
+        return (strength * edge_factors(mixing, cell, node)).topk(2).indices
 
     def genotype(self, mixing: Mixing) -> Genotype:
         """The strongest primitive on the inputs that :meth:`prune` keeps."""
@@ -158,5 +153,5 @@ class Supernet(CellNetwork):
             best = int(mixing[f"{cell}_pair_{node}"].argmax())
             inputs = list(input_pairs(node + 2)[best])
         else:
-            inputs = self._strongest_edges(mixing, name).tolist()
+            inputs = self._strongest_edges(mixing, cell, node).tolist()
         return tuple((self.primitives[chosen[k]], k) for k in inputs)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metanas_pl.algorithms.nas.relaxations import Alphas, Mask, Mixing, is_member
-from metanas_pl.search_spaces.base import Context, SearchSpace, both, nonzero
+from metanas_pl.algorithms.nas.relaxations import one_hot
+from metanas_pl.search_spaces.base import Context, SearchSpace
 from metanas_pl.search_spaces.cells.state import State
 from metanas_pl.search_spaces.nasbench201.genotype import N_NODES, OPERATIONS, Nasbench201Genotype
 from metanas_pl.search_spaces.ops.layers import Conv, Head, Reference, total
 from metanas_pl.search_spaces.ops.primitives import BatchStatNorm, ConvNorm, Identity, Pool, Zero
+from metanas_pl.types import ArchitectureParameter, Mixing
 
 
 def make_operation(name: str, channels: int, affine: bool) -> nn.Module:
@@ -50,20 +50,17 @@ class Cell201(nn.Module):
             )
             for node in names
         )
-        self.alive = [[[True] * len(edge) for edge in node] for node in names]
 
     def forward(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
         """``(B, C, H, W) -> (B, C, H, W)``; without mixing weights every operation counts fully."""
         states = [State(x)]
         for i, edges in enumerate(self.nodes):
-            weight_EO = mixing.get(f"cell_{i}")
-            alive = self.alive[i]
-            if context.skip_zeros and weight_EO is not None:
-                alive = both(alive, nonzero(weight_EO))
+            weight_EO = mixing.get(name := f"cell_{i}")
+            alive = None if weight_EO is None else context.computed(name, weight_EO)
             terms = []
             for j, edge in enumerate(edges.children()):
                 for o, operation in enumerate(edge.children()):
-                    if alive[j][o]:
+                    if alive is None or alive[j][o]:
                         factor = None if weight_EO is None else weight_EO[..., j, o]
                         terms.append(states[j].through(operation, context.reference, factor, o))
             states.append(State(total(terms)))
@@ -97,7 +94,7 @@ class Skeleton201(SearchSpace):
         cells_per_stage: N of the paper.
     """
 
-    side_by_side = True
+    supports_grouped = True
 
     def __init__(
         self,
@@ -155,22 +152,14 @@ class Nasbench201Supernet(Skeleton201):
             cells_per_stage=cells_per_stage,
         )
 
-    def alphas(self) -> Alphas:
-        """Logits close to zero, 1e-3 times normal noise."""
-        return {f"cell_{i}": 1e-3 * torch.randn(i + 1, len(OPERATIONS)) for i in range(N_NODES)}
-
-    def restrict(self, mask: Mask) -> None:
-        """Leave operations that meta-pruning switched off out of every cell."""
-        super().restrict(mask)
-        for cell in self.cells():
-            cell.alive = [mask[f"cell_{i}"].tolist() for i in range(N_NODES)]
+    def architecture_parameters(self) -> list[ArchitectureParameter]:
+        """Declares the operations of the edges into each node."""
+        sizes = [(i + 1, len(OPERATIONS)) for i in range(N_NODES)]
+        return [ArchitectureParameter(f"cell_{i}", shape) for i, shape in enumerate(sizes)]
 
     def prune(self, mixing: Mixing) -> Mixing:
         """The largest weight of each edge becomes 1, the others 0."""
-        return {
-            name: is_member(weight.argmax(-1, keepdim=True), weight.shape[-1]).to(weight)
-            for name, weight in mixing.items()
-        }
+        return {name: one_hot(weight) for name, weight in mixing.items()}
 
     def genotype(self, mixing: Mixing) -> Nasbench201Genotype:
         """The strongest operation of each edge."""

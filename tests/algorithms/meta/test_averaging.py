@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from metanas_pl.algorithms.inner_loop import Theta
 from metanas_pl.algorithms.meta.averaging import mean_of_finite
 from metanas_pl.algorithms.meta.meta_gradients import MetaGradient
+from metanas_pl.types import Theta
 
 
 def results(dtype: torch.dtype = torch.float32, tasks: int = 7) -> MetaGradient:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,13 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from metanas_pl.algorithms.inner_loop import Adapted, TaskLearner, Theta, adapt, inner_steps
+from metanas_pl.algorithms.inner_loop import Adapted, adapt, inner_steps
 from metanas_pl.algorithms.inner_optimizers import sgd
+from metanas_pl.algorithms.meta.implicit import conjugate_gradient, imaml
 from metanas_pl.algorithms.meta.meta_gradients import (
-    Task,
-    conjugate_gradient,
     fomaml,
-    imaml,
     maml,
     mamlpp,
     reptile,
@@ -25,12 +24,20 @@ from metanas_pl.algorithms.meta.meta_gradients import (
 )
 from metanas_pl.algorithms.nas.architecture_gradients import first_order
 from metanas_pl.algorithms.nas.relaxations import softmax
-from tests.algorithms.problems import assert_gradient, make_support, objective_of, toy
+from metanas_pl.types import Theta
+from tests.algorithms.problems import (
+    FunctionProblem,
+    assert_gradient,
+    inner_loop,
+    make_support,
+    objective_of,
+    toy,
+)
 
 TEMPERATURES = (1.0, 0.6)
 
 
-def polynomial() -> tuple[Theta, Task]:
+def polynomial() -> tuple[Theta, FunctionProblem]:
     """A task whose adapted point and query loss are written down."""
     theta = Theta(
         {"w": torch.randn(3, dtype=torch.float64)}, {"a": torch.randn(2, dtype=torch.float64)}
@@ -44,7 +51,7 @@ def polynomial() -> tuple[Theta, Task]:
         w, a = point.weights["w"], point.alphas["a"]
         return (w**3).sum() + (a**2).sum() * w.sum(), torch.tensor(0.5)
 
-    return theta, Task(adapted, query_loss, lambda *_: iter(()), lambda _: torch.tensor(0.0))
+    return theta, FunctionProblem(adapted, query_loss)
 
 
 def test_reptile_is_theta_minus_the_adapted_point() -> None:
@@ -68,22 +75,24 @@ def test_fomaml_equals_finite_differences_at_the_adapted_point() -> None:
 
 def search_task(
     second: bool = True, **options: Any
-) -> tuple[Theta, Task, Callable[[Theta], list[Theta]], Callable[[Theta, int], Tensor]]:
-    """DARTS on a small supernet as a Task; and the same inner loop and query loss by plain autograd."""
+) -> tuple[Theta, FunctionProblem, Callable[[Theta], list[Theta]], Callable[[Theta, int], Tensor]]:
+    """DARTS on a small supernet; and the same inner loop and query loss by plain autograd."""
     net, theta = toy()
     support, objective = make_support(2), objective_of(net)
     query_x, query_y = torch.randn(6, 1, 8, 8, dtype=torch.float64), torch.arange(6) % 3
-    learner = TaskLearner(first_order, lambda *_: (sgd(0.1), sgd(0.2)), TEMPERATURES, 2)
+    loop = inner_loop(first_order, lambda *_: (sgd(0.1), sgd(0.2)), TEMPERATURES, 2)
 
     def query(point: Theta, step: int) -> tuple[Tensor, Tensor]:
         mixing = softmax(point.alphas, TEMPERATURES[step - 1])
         loss = F.cross_entropy(functional_call(net, point.weights, (query_x, mixing)), query_y)
         return loss, torch.tensor(0.0)
 
-    task = Task(
-        adapt=lambda t: adapt(objective, t, support, learner),
+    task = FunctionProblem(
+        adapt=lambda t: adapt(objective, t, support, loop),
         query_loss=query,
-        steps=lambda t, constant: inner_steps(objective, t, support, learner, None, constant),
+        inner_steps=lambda t, constant=False: inner_steps(
+            objective, t, support, loop, None, constant
+        ),
         support_loss=lambda t: objective.loss(t.weights, softmax(t.alphas), support.whole()),
         n_steps=2,
         **options,
@@ -140,7 +149,7 @@ def test_mamlpp_begins_as_first_order_and_ends_as_maml() -> None:
         mamlpp(theta, early, multi_step_until=0, second_order_from=50).gradient,
         fomaml(theta, early).gradient,
     )
-    late = early._replace(outer_step=50)
+    late = replace(early, outer_step=50)
     torch.testing.assert_close(
         mamlpp(theta, late, multi_step_until=50, second_order_from=50).gradient,
         maml(theta, late).gradient,
@@ -155,7 +164,7 @@ def test_step_shares_sum_to_one_and_end_at_the_last(outer_step: int) -> None:
     assert (shares[0] == 0) == (outer_step >= 100)
 
 
-def quadratic(strength: float) -> tuple[Theta, Task, Theta]:
+def quadratic(strength: float) -> tuple[Theta, FunctionProblem, Theta]:
     """A quadratic inner problem with its exact minimum and its exact implicit meta-gradient."""
     n, generator = 6, torch.Generator().manual_seed(1)
     root = torch.randn(n, n, dtype=torch.float64, generator=generator)
@@ -177,11 +186,10 @@ def quadratic(strength: float) -> tuple[Theta, Task, Theta]:
     def query_loss(point: Theta, step: int) -> tuple[Tensor, Tensor]:
         return (joined(point) ** 3).sum() / 3, torch.tensor(0.0)
 
-    task = Task(
+    task = FunctionProblem(
         lambda theta: Adapted(split(minimum), ((), ())),
         query_loss,
-        lambda *_: iter(()),
-        support_loss,
+        support_loss=support_loss,
         proximal=strength,
     )
     exact = strength * torch.linalg.solve(system, minimum**2)
@@ -198,7 +206,7 @@ def test_imaml_equals_the_exact_implicit_gradient_of_a_quadratic(strength: float
 def test_imaml_without_a_proximal_term_is_refused() -> None:
     theta, task, _ = quadratic(0.3)
     with pytest.raises(ValueError, match="meta.inner.proximal"):
-        imaml(theta, task._replace(proximal=0.0))
+        imaml(theta, replace(task, proximal=0.0))
 
 
 def test_a_solved_system_stays_solved() -> None:

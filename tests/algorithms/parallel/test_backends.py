@@ -10,7 +10,6 @@ import torch
 
 from metanas_pl import conf
 from metanas_pl.algorithms.parallel.backends import MOST_NUMBERS, choose_backend, tasks_at_once
-from metanas_pl.conf import MetaConfig
 from metanas_pl.search_spaces.backbones import Conv4
 from metanas_pl.search_spaces.base import SearchSpace
 from tests.conftest import TINY_SPACE, make_module, random_episode
@@ -73,12 +72,12 @@ def conv4() -> Conv4:
 
 
 def test_the_rule() -> None:
-    able, other = conv4(), SimpleNamespace(side_by_side=False)
-    assert choose_backend(able, MetaConfig()) == "grouped"
-    assert choose_backend(other, MetaConfig()) == "vmap"  # type: ignore[arg-type]
-    assert choose_backend(able, MetaConfig(backend="loop")) == "loop"
+    able, other = conv4(), SimpleNamespace(supports_grouped=False)
+    assert choose_backend("auto", able) == "grouped"
+    assert choose_backend("auto", other) == "vmap"  # type: ignore[arg-type]
+    assert choose_backend("loop", able) == "loop"
     with pytest.raises(ValueError, match="meta.backend=grouped: SimpleNamespace does not compute"):
-        choose_backend(other, MetaConfig(backend="grouped"))  # type: ignore[arg-type]
+        choose_backend("grouped", other)  # type: ignore[arg-type]
 
 
 def test_tasks_at_once_fit_into_a_cache_or_are_as_configured() -> None:
@@ -99,4 +98,4 @@ def test_a_stride_at_the_beginning_leaves_room_for_more_tasks() -> None:
 
 
 def test_a_space_that_takes_one_task_at_a_time_says_so() -> None:
-    assert not SearchSpace.side_by_side
+    assert not SearchSpace.supports_grouped

@@ -45,12 +45,12 @@ def inputs() -> tuple[Tensor, Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("order", [0, 1, 2])
-@pytest.mark.parametrize("twice", [True, False])
+@pytest.mark.parametrize("second_order", [True, False])
 @pytest.mark.parametrize("argnums", [0, 1, (0, 1)])
-def test_derivatives(order: int, twice: bool, argnums: Any) -> None:
+def test_derivatives(order: int, second_order: bool, argnums: Any) -> None:
     expected, actual = (
         vmap(grad(losses(network)[order], argnums=argnums), in_dims=(None, 0, 0))(*inputs())
-        for network in (one, lambda *args: call_grouped(many, *args, twice=twice))
+        for network in (one, lambda *args: call_grouped(many, *args, second_order=second_order))
     )
     torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from metanas_pl.algorithms.inner_loop import InnerProblem
-from metanas_pl.algorithms.nas.relaxations import Alphas
+from metanas_pl.types import Alphas
 
 
 def both_batches(problem: InnerProblem, *, share: float = 0.5) -> Alphas:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from metanas_pl.algorithms.nas.relaxations import Alphas, Mixing, is_member
+from metanas_pl.algorithms.nas.relaxations import one_hot
 from metanas_pl.search_spaces.base import Context, SearchSpace
 from metanas_pl.search_spaces.ops.layers import Conv
 from metanas_pl.search_spaces.ops.primitives import ConvNorm
+from metanas_pl.types import ArchitectureParameter, Mixing
 
 
 class KernelSpace(SearchSpace):
@@ -43,15 +43,13 @@ class KernelSpace(SearchSpace):
             x = F.relu(sum(w * y for w, y in zip(weight_O, options, strict=True)))
         return x.mean((2, 3))
 
-    def alphas(self) -> Alphas:
-        """Zero logits, ``(blocks, kernels)``."""
-        return {"kernel": torch.zeros(len(self.blocks), len(self.blocks[0]))}
+    def architecture_parameters(self) -> list[ArchitectureParameter]:
+        """Declares one choice of a kernel for each block."""
+        return [ArchitectureParameter("kernel", (len(self.blocks), len(self.blocks[0])))]
 
     def prune(self, mixing: Mixing) -> Mixing:
         """One kernel a block."""
-        weight = mixing["kernel"]
-        best = weight.argmax(-1, keepdim=True)
-        return {"kernel": is_member(best, weight.shape[-1]).to(weight)}
+        return {"kernel": one_hot(mixing["kernel"])}
 
     def usage(self, mixing: Mixing) -> Mixing:
         """The mixing weights."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from metanas_pl.algorithms.nas.relaxations import softmax
-from metanas_pl.search_spaces.base import Context
+from metanas_pl.search_spaces.base import Context, to_alive
 from metanas_pl.search_spaces.costs import expected_cost, flop_counter, measure, reachable_cost
 from metanas_pl.search_spaces.nasbench201.genotype import (
     EXAMPLE,
@@ -158,16 +158,16 @@ def test_one_architecture_from_its_mixing_weights() -> None:
     assert all((net.prune(mixing)[k] == m).all() for k, m in mixing.items())
 
 
-def test_restriction_leaves_out_exactly_what_has_no_weight() -> None:
+def test_pruned_operations_are_left_out() -> None:
     net = Nasbench201Supernet(**SMALL)  # type: ignore[arg-type]
     mask = {k: torch.rand_like(a) > 0.5 for k, a in net.alphas().items()}
     for alive in mask.values():
         alive[:, 1] = True
     mixing, x = softmax(net.alphas(), 1.0, mask), torch.randn(3, 1, 6, 6)
     before = net(x, mixing)
-    net.restrict(mask)
-    torch.testing.assert_close(net(x, mixing), before)
-    assert net.cells()[0].alive[2] == mask["cell_2"].tolist()
+    context = Context(alive=to_alive(mask))
+    torch.testing.assert_close(net(x, mixing, context), before)
+    assert context.computed("cell_2", mixing["cell_2"]) == mask["cell_2"].tolist()
 
 
 def test_vmap_equals_a_loop() -> None:
