@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -14,6 +15,7 @@ from metanas_pl.data.sources import SOURCES, DataRequest, prepare_source
 from metanas_pl.data.store import ClassStore
 from metanas_pl.errors import UserError
 
+PATHS = ("root", "cache_dir")
 KEYS = [field.name for field in fields(DataRequest)]
 
 
@@ -107,7 +109,19 @@ def _override(setting: str) -> str:
         raise UserError(f"{setting}: expected KEY=VALUE, such as root={setting}")
     if key.partition(".")[0] not in KEYS:
         raise UserError(f"there is no key {key}{did_you_mean(key, KEYS)}")
-    return f"data.{key}={value}"
+    return f"data.{key}={_quoted(value) if key in PATHS else value}"
+
+
+def _quoted(path: str) -> str:
+    """A path as a string of Hydra's grammar, whatever characters it holds; null and lists as they are.
+
+    >>> print(_quoted("~/a=b, 'c'"))
+    '~/a=b, \\'c\\''
+    """
+    if path == "null" or path.startswith(("[", "'", '"')):
+        return path
+    text = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), path)
+    return f"'{text}'"
 
 
 def data_request(config: DataConfig) -> DataRequest:
