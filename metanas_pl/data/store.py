@@ -13,7 +13,8 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -136,8 +137,7 @@ def build_store(path: str | Path, classes: Iterable[ClassImages], meta: StoreMet
         UserError: a class is empty, occurs twice, or its images do not fit the others.
     """
     path = Path(path).absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.parent / f".{path.name}.lock"):
+    with _locked(path):
         try:
             return ClassStore.open(path)
         except (FileNotFoundError, ValueError):
@@ -152,6 +152,31 @@ def build_store(path: str | Path, classes: Iterable[ClassImages], meta: StoreMet
             shutil.rmtree(scratch, ignore_errors=True)
             raise
         return ClassStore.open(path)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """The right to build the store ``path``; a whole one in a folder that is read-only needs none.
+
+    Raises:
+        UserError: its folder cannot be made or written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.parent / f".{path.name}.lock")
+        lock.acquire()
+    except OSError as error:
+        if (path / "store.json").is_file():
+            yield
+            return
+        raise UserError(
+            f"stores cannot be kept in {path.parent} ({error.strerror or error}): set data.cache_dir or "
+            "METANAS_DATA to a folder that you may write to"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _write(folder: Path, classes: Iterable[ClassImages], meta: StoreMeta) -> None:

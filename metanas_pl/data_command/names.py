@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
 
+from metanas_pl.conf import DataConfig
 from metanas_pl.data.cache import CachedStore, default_cache_dir, stores_in
-from metanas_pl.data.sources import SOURCES
+from metanas_pl.data.sources import SOURCES, DataRequest, prepare_source
 from metanas_pl.data.store import ClassStore
 from metanas_pl.errors import UserError
+
+PATHS = ("root", "cache_dir")
+KEYS = [field.name for field in fields(DataRequest)]
 
 
 def add_store_argument(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +24,29 @@ def add_store_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "name", metavar="NAME", help="a data set, or a store as `metanas-data list` shows it"
     )
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """KEY=VALUE of a data set."""
+    parser.add_argument(
+        "settings",
+        metavar="KEY=VALUE",
+        nargs="*",
+        help=f"as data.KEY=VALUE of metanas-train: {', '.join(KEYS)}",
+    )
+
+
+def chosen_stores(name: str, settings: Sequence[str]) -> list[CachedStore]:
+    """The stores called ``name``; with settings the one that they describe, built if it is not there.
+
+    Raises:
+        UserError: there are none, or a setting makes no sense.
+    """
+    if not settings:
+        return find_stores(name)
+    config = data_config(name, settings)
+    store = prepare_source(config.source, data_request(config))
+    return [CachedStore(store.path, store)]
 
 
 def find_stores(name: str) -> list[CachedStore]:
@@ -50,3 +80,52 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     return f"{hint} (known: {', '.join(known)})"
+
+
+def data_config(name: str, settings: Sequence[str]) -> DataConfig:
+    """The data group of a configuration with ``data=name`` and these settings.
+
+    Raises:
+        UserError: an unknown name or key, or a value that makes no sense.
+    """
+    from omegaconf import OmegaConf
+
+    from metanas_pl import cli
+
+    if name not in SOURCES and "." not in name:
+        raise UserError(f"there is no data set {name}{did_you_mean(name, list(SOURCES))}")
+    has_file = Path(cli.CONFIG_DIR, "data", f"{name}.yaml").is_file()
+    chosen = f"data={name}" if has_file else f"data.source={name}"
+    cli.register_schemas()
+    cfg = cli.compose_checked([chosen, *map(_override, settings)])
+    config = OmegaConf.to_object(cfg.data)
+    assert isinstance(config, DataConfig)
+    return config
+
+
+def _override(setting: str) -> str:
+    key, equals, value = setting.removeprefix("data.").partition("=")
+    if not equals:
+        raise UserError(f"{setting}: expected KEY=VALUE, such as root={setting}")
+    if key.partition(".")[0] not in KEYS:
+        raise UserError(f"there is no key {key}{did_you_mean(key, KEYS)}")
+    return f"data.{key}={_quoted(value) if key in PATHS else value}"
+
+
+def _quoted(path: str) -> str:
+    """A path as a string of Hydra's grammar, whatever characters it holds; null and lists as they are.
+
+    >>> print(_quoted("~/a=b, 'c'"))
+    '~/a=b, \\'c\\''
+    """
+    if path == "null" or path.startswith(("[", "'", '"')):
+        return path
+    text = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), path)
+    return f"'{text}'"
+
+
+def data_request(config: DataConfig) -> DataRequest:
+    """What the data module would ask of the source."""
+    values = {key: getattr(config, key) for key in KEYS}
+    paths = {key: Path(values[key]).expanduser() for key in ("root", "cache_dir") if values[key]}
+    return DataRequest(**{**values, "cache_dir": default_cache_dir(), **paths})

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metanas_pl.data.store import SPLITS
-from metanas_pl.data_command.names import add_store_argument, find_stores, open_store
+from metanas_pl.data_command.names import (
+    add_settings,
+    add_store_argument,
+    chosen_stores,
+    open_store,
+)
 from metanas_pl.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,6 +26,7 @@ HELP = "write a picture of one episode: its support and query images, class by c
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """NAME, and which episode."""
     add_store_argument(parser)
+    add_settings(parser)
     parser.add_argument("--split", choices=SPLITS, default="train", help="default: train")
     parser.add_argument("--ways", type=int, default=5, help="classes (default: 5)")
     parser.add_argument("--shots", type=int, default=1, help="support images a class (default: 1)")
@@ -31,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw the episode and print where the picture is."""
-    found = find_stores(args.name)
+    found = chosen_stores(args.name, args.settings)
     if len(found) > 1:
         keys = ", ".join(cached.key for cached in found)
         raise UserError(f"{args.name} is there {len(found)} times, name one: {keys}")

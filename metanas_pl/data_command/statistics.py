@@ -8,7 +8,12 @@ from rich.console import Console
 
 from metanas_pl.data.inspection import group_sizes, split_statistics
 from metanas_pl.data.store import SPLITS, ClassStore
-from metanas_pl.data_command.names import add_store_argument, find_stores, open_store
+from metanas_pl.data_command.names import (
+    add_settings,
+    add_store_argument,
+    chosen_stores,
+    open_store,
+)
 from metanas_pl.data_command.tables import make_table, print_store
 
 HELP = "classes and images of each split, brightness of each channel, groups of classes"
@@ -17,12 +22,13 @@ HELP = "classes and images of each split, brightness of each channel, groups of 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """NAME."""
     add_store_argument(parser)
+    add_settings(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the figures of every store meant."""
     console = Console()
-    for cached in find_stores(args.name):
+    for cached in chosen_stores(args.name, args.settings):
         store = open_store(cached)
         console.print(cached.key, style="bold", markup=False, highlight=False, soft_wrap=True)
         print_store(console, store)

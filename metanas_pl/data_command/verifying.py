@@ -10,7 +10,7 @@ from rich.markup import escape
 from metanas_pl.data.cache import CachedStore, source_info
 from metanas_pl.data.sources import SOURCES
 from metanas_pl.data.verification import record, verify_store
-from metanas_pl.data_command.names import add_store_argument, find_stores
+from metanas_pl.data_command.names import add_settings, add_store_argument, chosen_stores
 
 HELP = "check a store: checksum, counts, classes and images in two splits, odd images"
 MARKS = {"passed": "[green]✓[/]", "noticed": "[yellow]![/]", "failed": "[red]✗[/]"}
@@ -19,11 +19,12 @@ MARKS = {"passed": "[green]✓[/]", "noticed": "[yellow]![/]", "failed": "[red]�
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """NAME."""
     add_store_argument(parser)
+    add_settings(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print every check of every store meant; 1 if one of them fails."""
-    passed = [_verify(cached) for cached in find_stores(args.name)]
+    passed = [_verify(cached) for cached in chosen_stores(args.name, args.settings)]
     return int(not all(passed))
 
 

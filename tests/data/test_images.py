@@ -101,7 +101,9 @@ def test_unreadable_files_are_all_named_up_to_twenty(tmp_path: Path) -> None:
         ClassFiles("b", "", "val", [f"bad{k}" for k in range(10, 40)]),
         ClassFiles("c", "", "test", ["good"]),
     ]
-    with pytest.raises(ValueError, match=r"31 files are no readable images.*bad0, bad10.* 11 more"):
+    with pytest.raises(
+        ValueError, match=r"31 files are no readable.*bad0 \(none of the .* 11 more"
+    ):
         list(read_classes(classes, read, "Reading"))
     (item,) = read_classes([ClassFiles("c", "g", "test", ["good"] * 50)], read, "Reading")
     assert item.name == "c" and item.images.shape == (50, 3, 4, 4)
@@ -112,11 +114,14 @@ def test_an_image_larger_than_a_camera_makes_is_not_decoded() -> None:
     data = bytearray(encoded(PIXELS))
     data[16:24] = (40_000).to_bytes(4, "big") + (40_000).to_bytes(4, "big")
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
-    with pytest.raises(ValueError, match="no readable image"):
+    with pytest.raises(ValueError, match="more than 178,956,970 pixels"):
         to_pixels(bytes(data), 4, 3)
     data[16:24] = (10_000).to_bytes(4, "big") + (10_000).to_bytes(4, "big")  # which Pillow takes
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
-    with pytest.raises(ValueError, match="it has 10000 x 10000 pixels"):
+    with pytest.raises(
+        ValueError,
+        match="it has 10000 x 10000 pixels, more than .*=67108864",
+    ):
         to_pixels(bytes(data), 4, 3)
 
 
@@ -125,5 +130,5 @@ def test_no_program_is_started_for_an_image(monkeypatch: pytest.MonkeyPatch) -> 
     file = io.BytesIO()
     Image.fromarray(PIXELS).save(file, "EPS")
     monkeypatch.setattr("subprocess.Popen", lambda *a, **k: pytest.fail("a program was started"))
-    with pytest.raises(ValueError, match="no readable image"):
+    with pytest.raises(ValueError, match="it is PostScript"):
         to_pixels(file.getvalue(), 4, 3)

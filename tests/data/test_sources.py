@@ -227,10 +227,9 @@ def test_a_folder_of_classes_is_split_once_and_for_all(tmp_path: Path) -> None:
 
 def test_all_unreadable_files_are_named(tmp_path: Path) -> None:
     root = write_images(tmp_path / "images", ["a", "b", "c"])
-    (root / "a" / "notes.txt").write_text("no image")
+    (root / "a" / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
     (root / "c" / "cut.png").write_bytes((root / "c" / "1.png").read_bytes()[:60])
-    (root / "b" / ".DS_Store").write_text("hidden files are passed over")
-    with pytest.raises(ValueError, match=r"2 files.*notes\.txt.*cut\.png"):
+    with pytest.raises(ValueError, match=r"2 files.*a\.heic \(it is HEIC.*cut\.png \("):
         prepare_source("folder", DataRequest(tmp_path, root))
 
 
@@ -238,8 +237,11 @@ def test_all_unreadable_files_are_named(tmp_path: Path) -> None:
     ("names", "message"),
     [
         (["a", "b"], "2 classes; training"),
-        (["train/a", "val/b"], "no classes in test"),
-        (["train/a", "val/b", "test/a"], "occurs twice"),
+        (["train/a", "val/b"], "no classes in test, and 1 in train are too few"),
+        (
+            ["train/a", "val/b", "test/a"],
+            r"1 classes in several splits \(a\).*data.options.pool=true",
+        ),
     ],
 )
 def test_folder_mistakes_are_named(tmp_path: Path, names: list[str], message: str) -> None:
@@ -253,7 +255,7 @@ def test_a_folder_must_exist_and_its_classes_hold_files(tmp_path: Path) -> None:
         prepare_source("folder", DataRequest(tmp_path))
     root = write_images(tmp_path / "images", ["a", "b", "c"])
     (root / "void").mkdir()
-    with pytest.raises(ValueError, match="without files: void"):
+    with pytest.raises(ValueError, match="without images: void"):
         prepare_source("folder", DataRequest(tmp_path, root))
 
 

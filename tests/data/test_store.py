@@ -143,3 +143,20 @@ def test_an_unknown_split_is_refused(toy_store: ClassStore) -> None:
     with pytest.raises(ValueError, match="train, val, test"):
         toy_store.classes("dev")
     assert len(toy_store.images) == sum(N_CLASSES.values()) * N_IMAGES
+
+
+def test_a_store_in_a_folder_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is there is opened; another cannot be built, and the message says what to set."""
+    store = build_store(tmp_path / "s", toy_classes(), META)
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("metanas_pl.data.store.FileLock.acquire", refused)
+    assert build_store(tmp_path / "s", iter(()), META).checksum == store.checksum
+    with pytest.raises(
+        ValueError, match=r"stores cannot be kept in .*Permission denied.*METANAS_DATA"
+    ):
+        build_store(tmp_path / "t", toy_classes(), META)

@@ -10,6 +10,7 @@ import pytest
 from metanas_pl.data.cache import source_info
 from metanas_pl.data.inspection import identical_images
 from metanas_pl.data.sources import DataRequest, SourceInfo, prepare_source
+from metanas_pl.data.sources.published import apart
 from metanas_pl.data.store import ClassImages, ClassStore, build_store
 from metanas_pl.data.verification import Check, is_verified, record, verify_store
 from tests.data.conftest import META, N_CLASSES, toy_classes
@@ -132,3 +133,40 @@ def test_the_one_repeated_drawing_of_omniglot(tmp_path: Path) -> None:
             "train Braille/character01[18]",
         ]
         assert of(verify_store(store, source_info("omniglot")), "failed") == []
+
+
+def test_images_that_the_published_set_has_in_two_splits_are_known(tmp_path: Path) -> None:
+    images = originals()
+    images["class12"][3] = images["class1"][5]  # test and train
+    classes = [c._replace(images=images[c.name]) for c in toy_classes()]
+    store = build_store(tmp_path / "s", classes, META)
+    known = SourceInfo("toy", "none", n_classes=N_CLASSES, shared_images=1)
+    checks = verify_store(store, known)
+    assert of(checks, "failed") == []
+    ((text, _),) = of(checks, "noticed")
+    assert text == (
+        "images in two splits: 1, of 1 in the published data set "
+        "(data.options.duplicates=drop leaves them out)"
+    )
+    images["class13"][0] = images["class1"][6]
+    classes = [c._replace(images=images[c.name]) for c in toy_classes()]
+    ((text, _),) = of(verify_store(build_store(tmp_path / "t", classes, META), known), "failed")
+    assert text == "images in two splits: 2"
+
+
+def test_images_in_two_splits_can_be_dropped() -> None:
+    images = originals()
+    images["class12"][3] = images["class1"][5]
+    images["class2"][0] = images["class1"][7]  # within training
+    found = {
+        c.name: len(c.images)
+        for c in apart(c._replace(images=images[c.name]) for c in toy_classes())
+    }
+    assert found.pop("class12") == 7 and set(found.values()) == {8}
+
+
+@pytest.mark.parametrize(("name", "n"), [("cifar_fs", 15), ("fc100", 3), ("miniimagenet", 6)])
+def test_what_published_sets_are_known_to_share(name: str, n: int) -> None:
+    """Counted once on the whole sets."""
+    info = source_info(name)
+    assert info.shared_images == n and info.options["duplicates"] == ("keep", "drop")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from metanas_pl.assembly import make_datamodule
 from metanas_pl.cli import to_config
@@ -123,3 +124,34 @@ def test_two_at_a_time_build_once(cache: Path, tmp_path: Path) -> None:
     assert [process.returncode for process in processes] == [0, 0], answers
     assert (tmp_path / "log").read_text() == "half\n"
     assert all("6/5/5" in out for out, _ in answers)
+
+
+def test_one_syntax_for_all_commands(command: Command, tmp_path: Path) -> None:
+    """KEY=VALUE as of ``prepare``; what is not there yet is built."""
+    for k in range(9):
+        (tmp_path / f"own/c{k}").mkdir(parents=True)
+        for i in range(3):
+            Image.new("L", (8, 8), 20 * k + i).save(tmp_path / f"own/c{k}/{i}.png")
+    place = f"root={tmp_path / 'own'}"
+    shown = command(
+        "show", "folder", place, "--ways", "3", "--queries", "1", "--output", f"{tmp_path}/e.png"
+    )
+    assert (shown.code, shown.err) == (0, "Reading images (once) …\n"), shown
+    assert (tmp_path / "e.png").is_file()
+    for name in ("stats", "verify", "prepare"):
+        answer = command(name, "folder", place, "image_size=28")
+        assert answer.code == 0 and "28x28" in answer.out, answer
+    wrong = command("verify", "folder", f"rot={tmp_path}")
+    assert wrong.code == 2 and "did you mean root?" in wrong.err
+
+
+def test_a_cache_folder_that_cannot_be_made(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METANAS_DATA", "/dev/null/cache")
+    answer = command("prepare", "glyphs", "image_size=8")
+    assert answer.code == 2
+    assert answer.err.startswith(
+        "error: stores cannot be kept in /dev/null/cache (Not a directory): set "
+    )
+    assert len(answer.err.splitlines()) == 1

@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from metanas_pl.data.store import ClassStore
 from metanas_pl.errors import UserError
@@ -27,6 +28,13 @@ SOURCES = {
 }
 
 
+class WholeNumber(NamedTuple):
+    """An option that is a whole number from 1 to ``largest``."""
+
+    default: int
+    largest: int
+
+
 @dataclass(frozen=True)
 class SourceInfo:
     """What a user wants to know of a data set before it is there; ``INFO`` of a source's module.
@@ -37,7 +45,9 @@ class SourceInfo:
         download_bytes: size of the download; 0 if there is none.
         n_classes: classes of each split, if they are known beforehand.
         images_a_class: images of every class, if they are as many in each.
-        options: what ``data.options`` of this source may be: name and values, the default first.
+        shared_images: images that the published set itself has in more than one split.
+        options: what ``data.options`` of this source may be, by name: values, the default first, or the
+            default and the largest of a whole number.
     """
 
     summary: str
@@ -45,7 +55,8 @@ class SourceInfo:
     download_bytes: int = 0
     n_classes: dict[str, int] = field(default_factory=dict)
     images_a_class: int | None = None
-    options: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    shared_images: int = 0
+    options: dict[str, tuple[str, ...] | WholeNumber] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,15 +103,32 @@ def prepare_source(name: str, request: DataRequest) -> ClassStore:
 
 def _chosen(name: str, info: SourceInfo, options: Mapping[str, str]) -> dict[str, str]:
     """A value for every option of a source."""
+    options = {name: _as_text(value) for name, value in options.items()}
     for option, value in options.items():
         if option not in info.options:
             known = ", ".join(info.options) or "none"
             raise UserError(
                 f"data.options.{option}={value} is no option of {name}, which has: {known}"
             )
-        if value not in info.options[option]:
-            raise UserError(
-                f"data.options.{option}={value} is unknown to {name}: "
-                f"choose {' or '.join(info.options[option])}"
-            )
-    return {option: options.get(option, values[0]) for option, values in info.options.items()}
+        _check(name, option, value, info.options[option])
+    return {option: str(options.get(option, kind[0])) for option, kind in info.options.items()}
+
+
+def _as_text(value: Any) -> str:
+    """An option as YAML writes it.
+
+    >>> _as_text(True), _as_text("False"), _as_text(5), _as_text("lake")
+    ('true', 'false', '5', 'lake')
+    """
+    return {"True": "true", "False": "false"}.get(str(value), str(value))
+
+
+def _check(name: str, option: str, value: str, kind: tuple[str, ...] | WholeNumber) -> None:
+    """Refuse a value that the option of source ``name`` cannot have."""
+    if isinstance(kind, WholeNumber):
+        fits = value.isdecimal() and 1 <= int(value) <= kind.largest
+        allowed = f"give a whole number from 1 to {kind.largest}"
+    else:
+        fits, allowed = value in kind, f"choose {' or '.join(kind)}"
+    if not fits:
+        raise UserError(f"data.options.{option}={value} is unknown to {name}: {allowed}")

@@ -15,7 +15,8 @@ import numpy as np
 
 from metanas_pl.data.fetch.archives import Files, open_files
 from metanas_pl.data.sources import DataRequest, SourceInfo
-from metanas_pl.data.sources.images import SUFFIXES, Box, ClassFiles, read_classes, to_pixels
+from metanas_pl.data.sources.decoding import SUFFIXES
+from metanas_pl.data.sources.images import Box, ClassFiles, read_classes, to_pixels
 from metanas_pl.data.sources.published import build_published, fetched, warn_unless_whole
 from metanas_pl.data.store import SPLITS, ClassImages, ClassStore
 from metanas_pl.errors import UserError

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from metanas_pl.data.sources import DataRequest, SourceInfo
 from metanas_pl.data.sources.cifar100 import DOWNLOAD_BYTES, LICENCE, URL, read_cifar100
-from metanas_pl.data.sources.published import build_published
+from metanas_pl.data.sources.published import DUPLICATES, build_published
 from metanas_pl.data.store import ClassStore
 
 INFO = SourceInfo(
@@ -16,6 +16,8 @@ INFO = SourceInfo(
     download_bytes=DOWNLOAD_BYTES,
     n_classes={"train": 60, "val": 20, "test": 20},
     images_a_class=600,
+    shared_images=3,
+    options=DUPLICATES,
 )
 
 SPLIT_OF_SUPERCLASS = {

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import os
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from metanas_pl.data.sources.decoding import Decoding, decoded
 from metanas_pl.data.sources.progress import track
 from metanas_pl.data.store import ClassImages
 from metanas_pl.errors import UserError
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-"""Formats that are read; Pillow knows more, for some of which it starts other programs."""
-MAX_PIXELS = 1 << 26
-"""Of an image: 64 million, more than a camera makes."""
 CHUNK = 32
 """Images that a thread takes at once."""
 NAMED = 20
@@ -43,50 +36,33 @@ class ClassFiles(NamedTuple, Generic[Key]):
     files: Sequence[Key]
 
 
-def to_pixels(data: bytes, size: int, channels: int, box: Box | None = None) -> np.ndarray:
+def to_pixels(
+    data: bytes,
+    size: int,
+    channels: int,
+    box: Box | None = None,
+    how: Decoding = Decoding(),  # noqa: B008
+) -> np.ndarray:
     """An image file as ``(channels, size, size)`` uint8.
 
-    The image is turned upright (EXIF), cut to ``box`` if there is one, made grey or colour, cut to
+    The image is decoded (:func:`decoded`), cut to ``box`` if there is one, made grey or colour, cut to
     its centred square and resampled (bicubic); one that has the asked size already keeps its pixels.
 
     Args:
-        data: content of the file, in one of ``FORMATS``.
+        data: content of the file.
         size: height and width in pixels.
         channels: 1 (grey) or 3 (colour).
         box: left, upper, right and lower edge in pixels.
+        how: background of transparent images, most pixels.
 
     Raises:
         UserError: see :func:`decoded`.
     """
     from PIL import Image, ImageOps
 
-    with decoded(data) as picture:
-        upright = ImageOps.exif_transpose(picture)
-        image = (upright.crop(box) if box else upright).convert("L" if channels == 1 else "RGB")
+    with decoded(data, how) as picture:
+        image = (picture.crop(box) if box else picture).convert("L" if channels == 1 else "RGB")
         return _as_array(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC), channels)
-
-
-@contextmanager
-def decoded(data: bytes) -> Iterator[Any]:
-    """The picture in an image file, a ``PIL.Image`` to work on within the context.
-
-    Raises:
-        UserError: it is in none of ``FORMATS``, is damaged, or has more than ``MAX_PIXELS`` pixels.
-    """
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", Image.DecompressionBombWarning
-            )  # MAX_PIXELS is stricter
-            picture = Image.open(io.BytesIO(data), formats=FORMATS)
-        with picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise UserError(f"it has {picture.width} x {picture.height} pixels")
-            yield picture
-    except Exception as error:  # Pillow answers damaged files with any of Python's
-        raise UserError(f"no readable image ({type(error).__name__}: {error})") from error
 
 
 def resized(images: np.ndarray, size: int, channels: int) -> np.ndarray:
@@ -124,15 +100,15 @@ def read_classes(
         message: what the user sees meanwhile.
 
     Raises:
-        UserError: files are no readable images; they are named.
+        UserError: files are no readable images; they are named, each with the reason.
     """
-    unreadable: list[Key] = []
+    unreadable: list[str] = []
 
     def attempt(file: Key) -> np.ndarray | None:
         try:
             return read(file)
-        except (OSError, ValueError):
-            unreadable.append(file)
+        except (OSError, ValueError) as error:
+            unreadable.append(f"{file} ({error})")
             return None
 
     images = parallel_map(attempt, (file for item in classes for file in item.files))
@@ -141,7 +117,7 @@ def read_classes(
         if not unreadable:  # otherwise only look for further unreadable files
             yield ClassImages(item.name, item.group, item.split, np.stack(found))
     if unreadable:
-        names = ", ".join(sorted(map(str, unreadable))[:NAMED])
+        names = ", ".join(sorted(unreadable)[:NAMED])
         more = f" and {len(unreadable) - NAMED:,} more" if len(unreadable) > NAMED else ""
         raise UserError(
             f"{len(unreadable):,} files are no readable images, remove or repair them: {names}{more}"

@@ -19,15 +19,20 @@ import numpy as np
 from metanas_pl.data.fetch.archives import Files, open_files
 from metanas_pl.data.fetch.pickles import entry, load_pickle, text
 from metanas_pl.data.sources import DataRequest, SourceInfo
+from metanas_pl.data.sources.decoding import SUFFIXES
 from metanas_pl.data.sources.images import (
-    SUFFIXES,
     ClassFiles,
     read_classes,
     resized,
     to_pixels,
 )
 from metanas_pl.data.sources.progress import track
-from metanas_pl.data.sources.published import build_published, fetched, warn_unless_whole
+from metanas_pl.data.sources.published import (
+    DUPLICATES,
+    build_published,
+    fetched,
+    warn_unless_whole,
+)
 from metanas_pl.data.store import SPLITS, ClassImages, ClassStore
 from metanas_pl.errors import UserError
 
@@ -37,6 +42,8 @@ INFO = SourceInfo(
     download_bytes=1_270_000_000,
     n_classes={"train": 64, "val": 16, "test": 20},
     images_a_class=600,
+    shared_images=6,
+    options=DUPLICATES,
 )
 
 URL = "https://zenodo.org/record/7978538/files/"

@@ -15,7 +15,8 @@ import numpy as np
 
 from metanas_pl.data.fetch.archives import Files, open_files
 from metanas_pl.data.sources import DataRequest, SourceInfo
-from metanas_pl.data.sources.images import ClassFiles, decoded, read_classes
+from metanas_pl.data.sources.decoding import decoded
+from metanas_pl.data.sources.images import ClassFiles, read_classes
 from metanas_pl.data.sources.published import build_published, fetched, warn_unless_whole
 from metanas_pl.data.sources.splitting import SPLIT_SEED
 from metanas_pl.data.store import ClassImages, ClassStore

@@ -9,11 +9,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from metanas_pl.data.fetch.download import download
 from metanas_pl.data.fetch.errors import FetchError
-from metanas_pl.data.sources import DataRequest, SourceInfo
+from metanas_pl.data.sources import DataRequest, SourceInfo, WholeNumber
 from metanas_pl.data.sources.images import ClassFiles
 from metanas_pl.data.store import SPLITS, ClassImages, ClassStore, StoreMeta, build_store
+
+DUPLICATES: dict[str, tuple[str, ...] | WholeNumber] = {"duplicates": ("keep", "drop")}
+"""Images that are in two splits, as published: keep them, as papers do, or drop all but the first."""
 
 
 def build_published(
@@ -46,7 +51,20 @@ def build_published(
             if (store := _whole(other, info)) is not None:
                 return store
     meta = StoreMeta(name, origin, info.licence, ink_is_one, {**request.options, **notes})
+    if request.options.get("duplicates") == "drop":
+        classes = apart(classes)
     return build_store(path, _as_published(classes, name, origin), meta)
+
+
+def apart(classes: Iterable[ClassImages]) -> Iterator[ClassImages]:
+    """``classes`` without images that an earlier class of another split has, pixel by pixel."""
+    split_of: dict[bytes, str] = {}
+    for item in classes:
+        digests = [
+            hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in item.images
+        ]
+        first = [split_of.setdefault(digest, item.split) == item.split for digest in digests]
+        yield item._replace(images=item.images[np.array(first)])
 
 
 def store_name(name: str, request: DataRequest, origin_key: str) -> str:

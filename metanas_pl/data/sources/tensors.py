@@ -13,6 +13,7 @@ import numpy as np
 
 from metanas_pl.data.fetch.archives import DAMAGE
 from metanas_pl.data.sources import DataRequest, SourceInfo
+from metanas_pl.data.sources.decoding import DECODING, eight_bits
 from metanas_pl.data.sources.images import resized
 from metanas_pl.data.sources.splitting import split_names
 from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
@@ -47,7 +48,7 @@ def prepare(request: DataRequest) -> ClassStore:
     if root is None or not root.is_file():
         raise UserError(f"data.root={root} must be an .npz file with {KEYS}, or a store's folder")
     status = root.stat()
-    mark = repr((str(root.absolute()), status.st_size, status.st_mtime_ns))
+    mark = repr((DECODING, str(root.absolute()), status.st_size, status.st_mtime_ns))
     fingerprint = hashlib.sha256(mark.encode()).hexdigest()[:12]
     key = f"tensors-{root.stem}-{fingerprint}-{size}x{size}x{channels}"
     meta = StoreMeta(f"tensors {root.stem}", str(root.absolute()), "unknown")
@@ -66,7 +67,8 @@ def store_from_arrays(
 
     Args:
         folder: of the store; it must not exist.
-        images: ``(n, H, W)`` or ``(n, C, H, W)`` uint8, C = 1 or 3.
+        images: ``(n, H, W)``, ``(n, C, H, W)`` or ``(n, H, W, C)``, C = 1 or 3: uint8, integers that fill
+            the range of their type, booleans, or floats in [0, 1]. Channels come first if both fit.
         labels: ``(n,)`` integers or names: the class of each image.
         splits: ``(n,)`` of ``train``, ``val`` and ``test``, the same within a class; None draws
             60 % of the classes for training, 20 % each for validation and test, always the same ones.
@@ -132,14 +134,12 @@ def _check_unpacked(root: Path) -> None:
 def _classes(
     images: Any, labels: Any, splits: Any = None, groups: Any = None
 ) -> Iterator[ClassImages]:
-    images, labels = np.asarray(images), np.asarray(labels)
-    images = images[:, None] if images.ndim == 3 else images
+    images, labels = channels_first(np.asarray(images)), np.asarray(labels)
+    try:
+        images = eight_bits(images)
+    except UserError as error:
+        raise UserError(f"images: {error}") from error
     n = len(images)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise UserError(
-            f"images are {images.dtype} {images.shape}, expected uint8 (n, H, W) or (n, C, H, W) "
-            "with C = 1 or 3; of floats in [0, 1] take (255 * x).round(), of (n, H, W, C) move C"
-        )
     given = {"labels": labels, "splits": splits, "groups": groups}
     columns = {key: np.asarray(values) for key, values in given.items() if values is not None}
     for key, values in columns.items():
@@ -153,6 +153,26 @@ def _classes(
         rows = np.flatnonzero(class_of == k)
         split, group = (_common(columns[key][rows], key, name) for key in ("splits", "groups"))
         yield ClassImages(str(name), group, split, images[rows])
+
+
+def channels_first(images: np.ndarray) -> np.ndarray:
+    """Images as ``(n, C, H, W)``, from ``(n, H, W)``, ``(n, C, H, W)`` or ``(n, H, W, C)``.
+
+    Raises:
+        UserError: they have another shape.
+
+    >>> channels_first(np.zeros((2, 8, 9, 3))).shape, channels_first(np.zeros((2, 8, 9))).shape
+    ((2, 3, 8, 9), (2, 1, 8, 9))
+    """
+    if images.ndim == 3:
+        return images[:, None]
+    if images.ndim == 4 and images.shape[1] in (1, 3):
+        return images
+    if images.ndim == 4 and images.shape[3] in (1, 3):
+        return images.transpose(0, 3, 1, 2)
+    raise UserError(
+        f"images have shape {images.shape}, expected (n, H, W), (n, C, H, W) or (n, H, W, C), C = 1 or 3"
+    )
 
 
 def _common(values: np.ndarray, key: str, name: Any) -> str:
