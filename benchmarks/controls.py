@@ -32,7 +32,6 @@ from metanas_pl.search_spaces.ops.names import NONE
 from metanas_pl.train import run
 
 FILES_OF_A_RUN = ("config.yaml", "results.json", "episodes_test.csv")
-ENDLESS = 10**6  # epochs: the clock ends a control, and a schedule of the rates needs a number
 Table = dict[str, dict[str, float]]
 T = TypeVar("T")
 
@@ -87,7 +86,7 @@ def control(folder: Path, name: str, seconds: float, space: Any) -> Path:
         config.run_dir, config.space = new, space
         config.nas = from_file(NASConfig, "nas", "fixed")
         config.callbacks["cpu_time"] = callback(seconds)
-        config.trainer |= {"max_epochs": ENDLESS}
+        config.trainer |= {"max_epochs": -1}
         config.trainer |= {"max_steps": -1, "min_steps": None, "min_epochs": None}
         run(config)
     return place
@@ -155,8 +154,12 @@ def train_and_compare(folder: Path, n_genotypes: int) -> None:
     for seed in range(n_genotypes):
         path = folder / "controls" / f"random_{seed}.json"
         random_genotype(space, seed).save(path)
-        place = control(folder, f"random_{seed}", seconds, replace(space, genotype=str(path)))
-        others[f"random genotype {seed}"] = accuracies(place)
+        fixed = replace(space, genotype=str(path), affine=False)
+        place = control(folder, f"random_{seed}", seconds, fixed)
+        others[f"random genotype {seed}, as in the supernet"] = accuracies(place)
+    fixed = replace(space, genotype=str(folder / "controls" / "random_0.json"), affine=True)
+    place = control(folder, "random_0_affine", seconds, fixed)
+    others["random genotype 0, affine batch norms"] = accuracies(place)
     others["Conv4-32"] = accuracies(control(folder, "conv4", seconds, Conv4Config()))
     table = compare(accuracies(folder), others)
     text = json.dumps({"train/cpu_seconds": seconds, "networks": table}, indent=2)

@@ -11,12 +11,20 @@ import pytorch_lightning as pl
 class CPUTime(pl.Callback):
     """Stop the training of this process after ``seconds`` of CPU time; the last step is validated.
 
-    What falls or rises over the training, as the outer rates, does so over this time.
+    What decays over the training, as the outer rates, does so over this time: the module asks for it.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._begin = 0.0
+        self._begin: float | None = None
+
+    def time_elapsed(self) -> float:
+        """CPU seconds since the training began."""
+        return 0.0 if self._begin is None else time.process_time() - self._begin
+
+    def time_remaining(self) -> float:
+        """CPU seconds that are left."""
+        return max(0.0, self.seconds - self.time_elapsed())
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
@@ -24,9 +32,7 @@ class CPUTime(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *args: Any) -> None:
         """Look at it after every outer step."""
-        spent = time.process_time() - self._begin
-        pl_module.total_steps = trainer.global_step * self.seconds / spent
-        if spent >= self.seconds:
+        if not self.time_remaining():
             trainer.should_stop = True
 
 

@@ -28,6 +28,7 @@ class MetaTest(SearchStep):
         self.theta = self.theta._replace(alphas=spread)
         self.nas = replace(self.nas, threshold=self.nas.test_threshold)
         self.plan = EvaluationConfig(steps=size.steps, arch_steps=size.steps // 2)
+        self.meta.inner.test_anneal_steps = size.steps // 2
 
     def evaluate(self) -> Evaluation:
         """By the framework, with its accuracies of four kinds."""
@@ -36,7 +37,7 @@ class MetaTest(SearchStep):
     def adapted(self) -> list[Theta]:
         """The adaptations alone, by a loop over modules."""
         inner, size = self.meta.inner, self.size
-        temps = self.learner.schedule(size.steps, self.plan.arch_steps).temperatures
+        temps = self.learner.test_schedule(self.plan).temperatures
         tasks = self.learner.prepare(self.theta, self.episode, 0, size.steps, None)
         rates = inner.weight_lr, inner.alpha_lr, inner.alpha_weight_decay
         settings = Settings(*rates, temps, self.nas.threshold, self.plan.arch_steps)

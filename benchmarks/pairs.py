@@ -30,7 +30,6 @@ from metanas_pl.engine.metrics import mean_interval95, paired_gain95
 
 NAS, META, SPACE = "darts_first_order", "fomaml", "metanas_compact"
 CONTROLS = ("random", "fixed")
-ENDLESS = 10**6  # outer steps: the clock ends a run
 Pair = tuple[str, str]
 
 
@@ -71,7 +70,7 @@ def command(out: Path, pair: Pair, seed: int, seconds: float) -> list[str]:
         genotype = out / f"random_genotype_{seed}.json"
         random_genotype(from_file(CellSpaceConfig, "space", SPACE), seed).save(genotype)
         options.append(f"space.genotype={genotype}")
-    options.append(f"trainer.max_steps={ENDLESS}")
+    options.append("trainer.max_steps=-1")  # the clock ends a run
     return [sys.executable, "-m", "metanas_pl.train", *options]
 
 

@@ -65,7 +65,7 @@ class SearchStep:
     def reference(self) -> Theta:
         """The same by a loop over modules."""
         inner = self.meta.inner
-        temps = self.learner.schedule(inner.steps, None).temperatures
+        temps = self.learner.training_schedule().temperatures
         tasks = self.learner.prepare(self.theta, self.episode, 0, inner.steps, None)
         rates = inner.weight_lr, inner.alpha_lr, inner.alpha_weight_decay
         settings = Settings(*rates, temps, self.nas.threshold, inner.steps)

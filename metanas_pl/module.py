@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from metanas_pl.algorithms.inner_optimizers import AdamState
-from metanas_pl.algorithms.nas.relaxations import entropy, is_member, softmax
+from metanas_pl.algorithms.nas.pruning import alive_after
+from metanas_pl.algorithms.nas.relaxations import entropy, softmax
 from metanas_pl.compatibility import check_strategy
 from metanas_pl.conf import (
     EvaluationConfig,
@@ -26,7 +27,12 @@ from metanas_pl.engine.episode_learner import Clock, EpisodeLearner, Evaluation
 from metanas_pl.engine.metrics import EpisodeMean
 from metanas_pl.engine.space_factory import build_space, complete
 from metanas_pl.errors import UserError
-from metanas_pl.outer import InjectGradient, learning_rate_factor, recount_batches
+from metanas_pl.outer import (
+    InjectGradient,
+    fraction_of_time,
+    learning_rate_factor,
+    recount_batches,
+)
 from metanas_pl.rows import ACCURACIES, gathered, rows_of
 from metanas_pl.search_spaces.costs import KINDS, measure
 from metanas_pl.search_spaces.genotypes.architecture import Architecture
@@ -161,21 +167,32 @@ class MetaNASModule(pl.LightningModule):
         The tasks of all ranks and accumulated batches count alike.
         """
         step = self.tally.close_step(self.trainer.strategy)
+        if math.isinf(self.trainer.estimated_stepping_batches):  # a clock ends it, or nothing
+            used = fraction_of_time(self.trainer)
+            self.total_steps = math.inf if not used else (self.global_step + 1) / used
         grads = [p.grad for p in self.parameters() if p.grad is not None]
         if step.n_finite == 0:
             optimizer.zero_grad(set_to_none=True)  # a gradient of 0 would go on with the momentum
         elif step.n_finite < step.n_tasks:
             torch._foreach_mul_(grads, step.n_tasks / step.n_finite)
+        for parameter in self._resting():  # an optimizer's state is for what it moves
+            parameter.grad = None
         shown = dict(zip(("train/loss", "train/accuracy"), step.scores, strict=True))
         shown["train/skipped_tasks"] = torch.tensor(float(self.tally.n_skipped))
         shown["alpha/entropy"] = entropy(self.probabilities(self.nas.t_max))
         self.log_dict(shown)
 
+    def _resting(self) -> list[nn.Parameter]:
+        """Parameters that are not meta-learned in this step: alphas in warm-up, a head of each task."""
+        alphas_rest = self.clock.warm_up or not self.nas.adapts_alphas
+        resting = list(self.alphas.values()) if alphas_rest else []
+        return resting if self.meta.head == "learned" else resting + [*self.space.head.parameters()]
+
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Meta-pruning at its interval, as part of the step: checkpoints come after it."""
         super().optimizer_step(*args, **kwargs)
         interval, done = self.nas.meta_prune_interval, self.global_step + 1
-        if interval and done >= self.meta.outer.warm_up_steps and done % interval == 0:
+        if interval and done > self.meta.outer.warm_up_steps and done % interval == 0:
             self.meta_prune()
 
     def configure_gradient_clipping(
@@ -191,17 +208,13 @@ class MetaNASModule(pl.LightningModule):
                 nn.utils.clip_grad_norm_(group["params"], norm)
 
     def meta_prune(self) -> None:
-        """Switch off, for good, operation logits whose softmax at t_min is below the threshold.
-
-        The largest of a choice stays, and the largest that a genotype may name.
-        """
-        operations = self.space.of_kind("operation", self.probabilities(self.nas.t_min))
-        for name, weight in operations.items():
+        """Switch off, for good, operations whose mixing weight at t_min is below the threshold."""
+        relaxation = self.learner.method["meta_prune_relaxation"] or self.learner.relaxation
+        mixing = relaxation(self.theta().alphas, self.nas.t_min, self.mask())
+        for name, weight in self.space.of_kind("operation", mixing).items():
             alive = getattr(self, f"alive_{name}")
-            logits = self.alphas[name].detach().masked_fill(~alive, -torch.inf)
-            alive &= weight >= self.nas.meta_prune_threshold
-            for candidates in (logits, self.space.eligible(logits)):
-                alive |= is_member(candidates.argmax(-1, keepdim=True), weight.shape[-1])
+            nameable = self.space.eligible(weight)
+            alive.copy_(alive_after(weight, alive, self.nas.meta_prune_threshold, nameable))
 
     def configure_optimizers(self) -> Any:
         """One optimizer with a group each for weights, alphas and learned inner hyper-parameters."""
@@ -214,8 +227,13 @@ class MetaNASModule(pl.LightningModule):
         make = torch.optim.SGD if outer.optimizer == "sgd" else torch.optim.Adam
         optimizer = make([g for g in groups if g["params"]])
         self.total_steps = float(self.trainer.estimated_stepping_batches)
-        if self.nas.auxiliary_skip and not math.isfinite(self.total_steps):
-            raise UserError(f"nas={self.nas.name} decays over training: set trainer.max_steps")
+        decaying = {f"meta.outer.schedule={outer.schedule}": outer.schedule != "constant"}
+        decaying[f"nas={self.nas.name}"] = self.nas.auxiliary_skip > 0
+        endless = not math.isfinite(self.total_steps) and fraction_of_time(self.trainer) is None
+        if endless and (names := [name for name, decays in decaying.items() if decays]):
+            raise UserError(
+                f"{names[0]} decays over a training that has no end: set trainer.max_steps"
+            )
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_factor(outer, step, self.total_steps)
         )
@@ -247,8 +265,8 @@ class MetaNASModule(pl.LightningModule):
 
     def _evaluate(self, batch: Any, stage: str) -> Evaluation:
         plan = self.evaluation
-        if stage == "val" and self.clock.warm_up:  # alphas that nobody trained yet must not adapt
-            plan = replace(plan, arch_steps=0)
+        if stage == "val" and self.clock.warm_up:  # as it trains: no alpha-step, and T at t_max
+            plan = replace(plan, arch_steps=0, t_min=self.nas.t_max)
         result = self.learner.evaluate(
             self.theta(), batch, seed=self.seed, mask=self.mask(), plan=plan
         )

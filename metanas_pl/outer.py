@@ -45,6 +45,20 @@ def learning_rate_factor(outer: OuterConfig, step: int, total: float) -> float:
     return 1.0
 
 
+def fraction_of_time(trainer: Any) -> float | None:
+    """How much of its time a training has used, by the clock that ends it (``trainer.max_time``).
+
+    None without such a clock: a callback that tells ``time_elapsed()`` and ``time_remaining()``, as
+    Lightning's Timer. Rank 0 tells the others.
+    """
+    clocks = [c for c in trainer.callbacks if hasattr(c, "time_remaining")]
+    if not clocks:
+        return None
+    elapsed, remaining = clocks[0].time_elapsed(), clocks[0].time_remaining() or 0.0
+    used = elapsed / max(elapsed + remaining, 1e-9)
+    return float(trainer.strategy.broadcast(used))
+
+
 def recount_batches(checkpoint: dict[str, Any], n_tasks: int) -> None:
     """Count the batches of a checkpoint's epoch as batches of ``n_tasks``, in place.
 

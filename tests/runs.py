@@ -263,12 +263,17 @@ class WriteGradients(pl.Callback):
         """Add a line."""
         assert not trainer.model.find_unused_parameters
         digests = {
-            group["name"]: sha256(b"".join(p.grad.numpy().tobytes() for p in group["params"]))
+            group["name"]: sha256(b"".join(bytes_of(p.grad) for p in group["params"]))
             for group in optimizer.param_groups
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / f"rank{trainer.global_rank}.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({name: d.hexdigest() for name, d in digests.items()}) + "\n")
+
+
+def bytes_of(gradient: torch.Tensor | None) -> bytes:
+    """Nothing for what rests in this step."""
+    return b"" if gradient is None else gradient.numpy().tobytes()
 
 
 class Tell(pl.Callback):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -101,9 +103,109 @@ def test_warm_up_moves_weights_only_then_alphas() -> None:
     start = {k: a.clone() for k, a in module.alphas.items()}
     trainer(max_steps=2).fit(module, loader())
     assert all(torch.equal(start[k], a) for k, a in module.alphas.items())
-    assert all(a.grad is not None for a in module.alphas.values())
+    assert all(a.grad is None for a in module.alphas.values())
     trainer(max_steps=4).fit(module, loader())  # a new trainer counts from zero again
     assert any(not torch.equal(start[k], a) for k, a in module.alphas.items())
+
+
+def test_what_rests_has_no_state_in_the_outer_optimizer() -> None:
+    """Else Adam's bias correction would make the first steps of the alphas too long."""
+    outer = {"optimizer": "adam", "weight_lr": 0.01, "alpha_lr": 0.05, "warm_up_steps": 2}
+    module = make_module("fomaml", meta={"outer": outer})
+    run = trainer(max_steps=2)
+    run.fit(module, loader())
+    known = run.optimizers[0].state
+    assert not any(alpha in known for alpha in module.alphas.values())
+    assert not any(parameter in known for parameter in module.space.head.parameters())
+    start = {k: a.detach().clone() for k, a in module.alphas.items()}
+    run = trainer(max_steps=3)
+    run.fit_loop.epoch_loop.batch_progress.reset()
+    run.fit(module, loader())
+    moved = [(a - start[k]).abs().max() for k, a in module.alphas.items() if a.shape[-1] > 1]
+    torch.testing.assert_close(
+        torch.stack(moved), torch.full((len(moved),), 0.05), rtol=0.01, atol=0
+    )
+
+
+@pytest.mark.parametrize(("step", "pruned"), [(2, False), (4, True)])
+def test_no_meta_pruning_before_the_alphas_have_moved(step: int, pruned: bool) -> None:
+    nas = {"meta_prune_interval": 2, "meta_prune_threshold": 0.9, "t_min": 1e-4}
+    module = make_module(nas=nas, meta={"outer": {"warm_up_steps": 2}})
+    trainer(max_steps=step).fit(module, loader())
+    operations = module.space.of_kind("operation", module.mask())
+    assert all(mask.all() for mask in operations.values()) != pruned
+
+
+def test_meta_pruning_compares_the_weights_of_the_method() -> None:
+    """Gates of FairDARTS do not compete: three that are open stay, where a softmax would leave one."""
+    gates = "metanas_pl.algorithms.nas.sampled_relaxations.sigmoid"
+    nas = {"relaxation": gates, "t_max": 1.0, "t_min": 1.0, "meta_prune_threshold": 0.5}
+    module = make_module(nas=nas)
+    with torch.no_grad():
+        for alpha in module.alphas.values():
+            alpha.fill_(-3.0)[..., :3] = torch.tensor([9.0, 5.0, 5.0])[: alpha.shape[-1]]
+    module.meta_prune()
+    for mask in module.space.of_kind("operation", module.mask()).values():
+        assert mask[..., :3].all() and not mask[..., 3:].any()
+
+
+def test_a_module_can_be_copied_and_pickled() -> None:
+    module = make_module()
+    for copy in (deepcopy(module), pickle.loads(pickle.dumps(module))):
+        assert_equal(copy.state_dict(), module.state_dict())
+        assert str(copy.genotype()) == str(module.genotype())
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_a_schedule_needs_an_end(schedule: str) -> None:
+    module = make_module(meta={"outer": {"schedule": schedule}})
+    with pytest.raises(ValueError, match=f"meta.outer.schedule={schedule} decays .* has no end"):
+        trainer(max_steps=-1, max_epochs=-1).fit(module, loader())
+
+
+def test_a_schedule_follows_the_clock_that_ends_the_training() -> None:
+    module = make_module(meta={"outer": {"schedule": "linear", "weight_lr": 1.0}})
+    rates: list[float] = []
+
+    class Note(pl.Callback):
+        def on_train_batch_end(self, run: pl.Trainer, *args: Any) -> None:
+            rates.append(run.optimizers[0].param_groups[0]["lr"])
+
+    class Clock(pl.Callback):
+        seconds = 0.0
+
+        def time_elapsed(self) -> float:
+            return self.seconds
+
+        def time_remaining(self) -> float:
+            return 4.0 - self.seconds
+
+        def on_train_batch_start(self, run: pl.Trainer, *args: Any) -> None:
+            self.seconds += 1.0
+            run.should_stop = self.seconds == 4.0
+
+    run = trainer(max_steps=-1, max_epochs=-1, callbacks=[Clock(), Note()])
+    run.fit(module, loader())
+    assert rates[:3] == pytest.approx([0.75, 0.5, 0.25])
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_what_does_not_adapt_is_the_same_network_in_every_arm(steps: int) -> None:
+    module = make_module(nas={"t_max": 1.0, "t_min": 0.01, "threshold": 0.0, "test_threshold": 0.0})
+    episode = random_episode()
+
+    def tested(**plan: Any) -> Any:
+        plan = EvaluationConfig(steps=steps, **plan)
+        inputs = {"seed": 0, "mask": module.mask(), "plan": plan}
+        return module.learner.evaluate(module.theta(), episode, **inputs)
+
+    assert_equal(tested(adapt="weights"), tested(arch_steps=0))
+    mixing = module.mixing(0.01)
+    for name, weight in tested(arch_steps=0).mixing.items():
+        torch.testing.assert_close(weight, mixing[name].expand_as(weight))
+    softer = tested(arch_steps=0, t_min=1.0).mixing
+    torch.testing.assert_close(softer["normal_0"][0], module.mixing(1.0)["normal_0"])
+    assert (tested(threshold=0.9).mixing["normal_0"] > 0).sum(-1).eq(1).all()
 
 
 def test_meta_pruning_is_for_good_and_keeps_one_primitive_of_an_edge() -> None:
@@ -177,7 +279,8 @@ def test_meta_pruning_leaves_a_primitive_that_a_genotype_may_name() -> None:
 
 
 def test_evaluation_modes() -> None:
-    module, episode = make_module(), random_episode(tasks=4, queries=5)
+    module = make_module(meta={"head": "learned"})  # an empty head gives alphas alone no gradient
+    episode = random_episode(tasks=4, queries=5)
 
     def evaluate(**plan: Any) -> Any:
         return module.learner.evaluate(

@@ -62,11 +62,20 @@ def adam(
     betas: tuple[float, float] = (0.0, 0.999),
     eps: float = 1e-8,
     weight_decay: float = 0.0,
+    eps_root: float = 0.0,
 ) -> InnerOptimizer:
     """Adam (Kingma & Ba 2015) with the update of ``torch.optim.Adam``; the paper takes beta1 = 0.
 
     A gradient that is exactly zero leaves its parameter where it is, and its square root is taken
     so that second derivatives there stay finite.
+
+    Args:
+        lr: rate.
+        betas: decay of the moments.
+        eps: added to the root of the second moment.
+        weight_decay: L2 penalty, added to the gradient (see :func:`decoupled` for the other kind).
+        eps_root: added under the root, as in optax. Where a meta-gradient goes through the update, the
+            derivative at small gradients is at most ``lr / sqrt(eps_root)`` instead of ``lr / eps``.
 
     >>> opt = adam(0.1)
     >>> p = {"w": torch.tensor(1.0)}
@@ -94,13 +103,41 @@ def adam(
         # Both bias corrections on scalars: of hundreds of small tensors every operation counts.
         scale = (1 - beta2**step).sqrt()
         correction = scale / (1 - beta1**step)
+        rooted = second
+        if eps_root > 0:
+            rooted = {k: v + eps_root * scale**2 for k, v in second.items()}
         moved = {
-            k: p - (rate(k) * correction) * first[k] / (_safe_sqrt(second[k]) + eps * scale)
+            k: p - (rate(k) * correction) * first[k] / (_safe_sqrt(rooted[k]) + eps * scale)
             for k, p in params.items()
         }
         return moved, AdamState(first, second, step)
 
     return InnerOptimizer(init, update)
+
+
+def decoupled(optimizer: InnerOptimizer, lr: Rate, weight_decay: float) -> InnerOptimizer:
+    """``optimizer`` with decoupled weight decay (AdamW, Loshchilov & Hutter 2019).
+
+    Entries whose gradient is exactly zero do not decay: nothing asked them to move.
+
+    >>> opt = decoupled(adam(0.1), 0.1, weight_decay=0.5)
+    >>> p = {"w": torch.tensor([1.0, 1.0])}
+    >>> opt.update({"w": torch.tensor([3.0, 0.0])}, opt.init(p), p)[0]
+    {'w': tensor([0.8500, 1.0000])}
+    """
+    if weight_decay == 0:
+        return optimizer
+    rate = _per_name(lr)
+
+    def update(grads: Params, state: Any, params: Params) -> tuple[Params, Any]:
+        moved, state = optimizer.update(grads, state, params)
+        shrunk = {
+            k: m - rate(k) * weight_decay * torch.where(grads[k] == 0, 0.0, params[k])
+            for k, m in moved.items()
+        }
+        return shrunk, state
+
+    return InnerOptimizer(optimizer.init, update)
 
 
 def _per_name(lr: Rate) -> Callable[[str], float]:
@@ -119,11 +156,15 @@ def _safe_sqrt(x: Tensor) -> Tensor:
 
 
 def make_optimizer(
-    name: str, lr: Rate, betas: tuple[float, float] = (0.0, 0.999), weight_decay: float = 0.0
+    name: str,
+    lr: Rate,
+    betas: tuple[float, float] = (0.0, 0.999),
+    weight_decay: float = 0.0,
+    eps_root: float = 0.0,
 ) -> InnerOptimizer:
-    """The inner optimizer called ``name``: ``sgd`` or ``adam``."""
+    """Returns the inner optimizer called ``name``, ``sgd`` or ``adam``, with an L2 penalty."""
     if name == "sgd":
         return sgd(lr, weight_decay)
     if name == "adam":
-        return adam(lr, betas, weight_decay=weight_decay)
+        return adam(lr, betas, weight_decay=weight_decay, eps_root=eps_root)
     raise UserError(f"inner optimizer {name!r} is unknown: choose sgd or adam")

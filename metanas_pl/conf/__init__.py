@@ -50,19 +50,25 @@ __all__ = [
 class EvaluationConfig:
     """What adapts at test time and for how long; None takes the values of ``meta.inner``.
 
+    ``t_max``, ``t_min`` and ``threshold`` take the place of those of the NAS method (``test_threshold``).
+
     ``other_data``: the stores need not be those of the training.
     """
 
     adapt: str = "both"
     steps: int | None = None
     arch_steps: int | None = None
+    t_max: float | None = None
+    t_min: float | None = None
+    threshold: float | None = None
     other_data: bool = False
 
     def __post_init__(self) -> None:
         check_choice("evaluation.adapt", self.adapt, ("both", "weights", "alphas", "nothing"))
         check_numbers("evaluation", self, "steps", 1)
         check_most("evaluation", self, "steps", MOST_STEPS)
-        check_numbers("evaluation", self, "arch_steps", 0)
+        check_numbers("evaluation", self, "arch_steps threshold", 0)
+        check_numbers("evaluation", self, "t_max t_min", 0, strict=True)
 
 
 @dataclass

@@ -40,7 +40,8 @@ class NASConfig:
     ``noise_per``: drawn for every ``pass``, or once a ``task``. ``needs_weight_step``: the method looks at
     the w-step. ``auxiliary_skip`` is the first weight
     of an extra skip connection, which decays to 0 over the outer steps. Thresholds are mixing weights;
-    ``meta_prune_interval`` counts outer steps, 0 switches meta-pruning off.
+    ``meta_prune_interval`` counts outer steps, 0 switches meta-pruning off; it compares the weights of
+    ``meta_prune_relaxation`` at t_min, None being those of ``relaxation``.
     """
 
     name: str = "darts_first_order"
@@ -66,6 +67,7 @@ class NASConfig:
     threshold: float = 0.01
     test_threshold: float = 0.05
     meta_prune_threshold: float = 0.01
+    meta_prune_relaxation: str | None = None
     meta_prune_interval: int = 0
 
     def __post_init__(self) -> None:
@@ -86,7 +88,9 @@ class InnerConfig:
 
     ``alpha_optimizer`` None takes ``optimizer``, ``head_lr`` None takes ``weight_lr``; it is the rate for
     episodes with the ways of the training, others take it in proportion to theirs;
-    ``arch_steps`` None adapts alphas in every step. ``proximal`` is lambda of the term
+    ``arch_steps`` None adapts alphas in every step, and T falls over ``anneal_steps``, None being all of
+    them; ``test_arch_steps`` and ``test_anneal_steps`` likewise. ``alpha_weight_decay`` is decoupled from
+    Adam's moments. ``proximal`` is lambda of the term
     ``lambda/2 ||phi - theta||^2`` that ties the adapted point to theta (iMAML).
     """
 
@@ -102,9 +106,11 @@ class InnerConfig:
     state: str = "fresh"
     steps: int = 5
     arch_steps: int | None = None
+    anneal_steps: int | None = None
     batch_size: int | None = None
     test_steps: int = 100
     test_arch_steps: int | None = 50
+    test_anneal_steps: int | None = 50
     test_batch_size: int | None = None
     drop_path: float = 0.0
     proximal: float = 0.0
@@ -120,6 +126,7 @@ class InnerConfig:
         check_numbers(
             "meta.inner", self, "alpha_weight_decay arch_steps test_arch_steps proximal", 0
         )
+        check_numbers("meta.inner", self, "anneal_steps test_anneal_steps", 1)
         in_range = 0 <= self.drop_path < 1
         check(in_range, "meta.inner.drop_path", self.drop_path, "a probability in [0, 1)")
 

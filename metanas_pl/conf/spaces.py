@@ -15,6 +15,8 @@ class CellSpaceConfig:
     """A network of stacked cells: a supernet, or with ``nas=fixed`` the network of ``genotype``.
 
     ``pool_norm``: pooling in the network of a genotype is followed by batch norm (in a supernet it is).
+    ``affine``: batch norm in its cells has scales and shifts (in a supernet it has none), so ``false`` is
+    the control of a search in the search's own form.
     """
 
     name: str = "metanas"
@@ -28,6 +30,7 @@ class CellSpaceConfig:
     pair_inputs: bool = True
     primitives: list[str] = field(default_factory=lambda: list(PRIMITIVES))
     pool_norm: bool = True
+    affine: bool = True
     genotype: str | None = None
 
     def __post_init__(self) -> None:

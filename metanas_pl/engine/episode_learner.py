@@ -70,6 +70,15 @@ class PreparedBatch(NamedTuple):
         return EpisodeProblem(self.network, self.loop, of_task, **more)
 
 
+def most(steps: int, asked: int | None) -> int:
+    """``asked`` of ``steps`` inner steps; None is all of them.
+
+    >>> most(5, None), most(5, 3), most(5, 50)
+    (5, 3, 5)
+    """
+    return steps if asked is None else min(asked, steps)
+
+
 class EpisodeLearner:
     """A search space, a NAS method and a meta-learner, ready to learn from episodes.
 
@@ -82,12 +91,8 @@ class EpisodeLearner:
         check_pair(nas, meta)
         self.space, self.nas, self.meta = space, nas, meta
         names = (
-            "relaxation",
-            "input_relaxation",
-            "alpha_gradient",
-            "noise",
-            "perturb",
-            "regulariser",
+            *("relaxation", "input_relaxation", "meta_prune_relaxation"),
+            *("alpha_gradient", "noise", "perturb", "regulariser"),
         )
         self.method = resolve_all(nas, "nas", names)
         self.meta_learner = resolve_all(meta, "meta", ("meta_gradient", "rates"))
@@ -128,12 +133,30 @@ class EpisodeLearner:
             unused=self.space.unused_weights(alive),
         )
 
-    def schedule(self, steps: int, arch_steps: int | None, warm_up: bool = False) -> InnerSchedule:
-        """Returns the steps of an inner loop; in warm-up no alpha-step is taken and T stays at t_max."""
-        nas = self.nas
-        arch_steps = 0 if warm_up else steps if arch_steps is None else min(arch_steps, steps)
-        temps = temperatures(steps, arch_steps, nas.t_max, nas.t_min, nas.temperature_schedule)
-        return InnerSchedule(temps, arch_steps if nas.adapts_alphas else 0, temps[-1])
+    def training_schedule(self, warm_up: bool = False) -> InnerSchedule:
+        """Returns the inner steps of training; in warm-up no alpha-step is taken and T stays at t_max."""
+        inner, nas = self.meta.inner, self.nas
+        anneal = 0 if warm_up else most(inner.steps, inner.anneal_steps)
+        temps = temperatures(inner.steps, anneal, nas.t_max, nas.t_min, nas.temperature_schedule)
+        moving = nas.adapts_alphas and not warm_up
+        arch_steps = most(inner.steps, inner.arch_steps) if moving else 0
+        return InnerSchedule(temps, arch_steps, temps[-1])
+
+    def test_schedule(self, plan: EvaluationConfig) -> InnerSchedule:
+        """Returns the inner steps of validation and test.
+
+        T and the temperature of the queries, t_min, do not depend on what adapts, so that every arm of a
+        comparison is the same network.
+        """
+        inner, nas = self.meta.inner, self.nas
+        steps = plan.steps or inner.test_steps
+        t_max, t_min = plan.t_max or nas.t_max, plan.t_min or nas.t_min
+        anneal = most(steps, inner.test_anneal_steps)
+        temps = temperatures(steps, anneal, max(t_max, t_min), t_min, nas.temperature_schedule)
+        asked = inner.test_arch_steps if plan.arch_steps is None else plan.arch_steps
+        moving = nas.adapts_alphas and plan.adapt != "weights"
+        taken = () if plan.adapt == "nothing" else temps
+        return InnerSchedule(taken, most(steps, asked) if moving else 0, t_min)
 
     def prepare(
         self, theta: Theta, episode: Any, seed: int, steps: int, size: int | None, drop: float = 0.0
@@ -154,7 +177,7 @@ class EpisodeLearner:
         left = max(0.0, 1 - clock.outer_step / clock.total_steps)
         auxiliary = self.nas.auxiliary_skip * left
         network = self.network(tasks.n_ways, mask, self.nas.threshold, auxiliary)
-        schedule = self.schedule(inner.steps, inner.arch_steps, clock.warm_up)
+        schedule = self.training_schedule(clock.warm_up)
         return PreparedBatch(tasks, network, self.loops.make(theta, schedule, network.unused))
 
     def in_test(
@@ -163,16 +186,11 @@ class EpisodeLearner:
         """Returns episodes as validation and test learn them."""
         inner = self.meta.inner
         steps = plan.steps or inner.test_steps
-        arch_steps = inner.test_arch_steps if plan.arch_steps is None else plan.arch_steps
-        schedule = self.schedule(steps, arch_steps)
-        if plan.adapt == "weights":
-            schedule = schedule._replace(arch_steps=0)
-        if plan.adapt == "nothing":
-            schedule = schedule._replace(temperatures=())
         tasks = self.prepare(theta, episode, seed, steps, inner.test_batch_size)
-        network = self.network(tasks.n_ways, mask, self.nas.test_threshold)
-        adapts_weights = plan.adapt != "alphas"
-        loop = self.loops.make(theta, schedule, network.unused, adapts_weights)
+        threshold = self.nas.test_threshold if plan.threshold is None else plan.threshold
+        network = self.network(tasks.n_ways, mask, threshold)
+        moves_weights = plan.adapt != "alphas"
+        loop = self.loops.make(theta, self.test_schedule(plan), network.unused, moves_weights)
         return PreparedBatch(tasks, network, loop)
 
     # -- the two computations -----------------------------------------------------------------

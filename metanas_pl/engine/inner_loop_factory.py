@@ -9,7 +9,7 @@ from torch import Tensor
 
 from metanas_pl.algorithms.heads import HEAD
 from metanas_pl.algorithms.inner_loop import InnerLoop, InnerSchedule
-from metanas_pl.algorithms.inner_optimizers import InnerOptimizer, make_optimizer
+from metanas_pl.algorithms.inner_optimizers import InnerOptimizer, decoupled, make_optimizer
 from metanas_pl.algorithms.nas.regularisers import cost_penalty
 from metanas_pl.conf import MetaConfig, NASConfig
 from metanas_pl.errors import UserError
@@ -19,6 +19,8 @@ from metanas_pl.search_spaces.ops.primitives import BatchStatNorm
 from metanas_pl.types import Mixing, Params, Theta
 
 STEP = "step:"
+EPS_ROOT = 1e-8
+"""Of Adam in an inner loop that is differentiated; squares of gradients are some 1e-6 to 1e-4 here."""
 
 
 class InnerLoopFactory:
@@ -74,14 +76,16 @@ class InnerLoopFactory:
         alpha_optimizer = inner.alpha_optimizer or inner.optimizer
 
         head = theta.weights["head.bias"]
+        eps_root = EPS_ROOT if self.meta.gradient_order == "exact" else 0.0
 
         def optimizers(
             hyper: Params, step: int, n_ways: Tensor
         ) -> tuple[InnerOptimizer, InnerOptimizer]:
             rate = of_ways(rates.at(hyper, step), n_ways.to(head) / head.shape[0])
+            of_alphas = make_optimizer(alpha_optimizer, rate, betas, eps_root=eps_root)
             return (
-                make_optimizer(inner.optimizer, rate, betas, inner.weight_decay),
-                make_optimizer(alpha_optimizer, rate, betas, inner.alpha_weight_decay),
+                make_optimizer(inner.optimizer, rate, betas, inner.weight_decay, eps_root),
+                decoupled(of_alphas, rate, inner.alpha_weight_decay),
             )
 
         def adapts(name: str) -> bool:

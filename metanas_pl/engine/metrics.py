@@ -1,7 +1,8 @@
 """Accuracy of episodes, and means over episodes with their 95 % intervals.
 
-An interval is the half-width ``1.96 * s / sqrt(n)`` over ``n`` episodes, ``s`` the sample standard
-deviation (divisor ``n - 1``): the convention of the few-shot literature.
+An interval is the half-width ``t * s / sqrt(n)`` over ``n`` episodes, ``s`` the sample standard deviation
+(divisor ``n - 1``). From 30 episodes on t is 1.96, the convention of the few-shot literature; for fewer it
+is the quantile of Student's t distribution.
 """
 
 from __future__ import annotations
@@ -15,6 +16,38 @@ from torchmetrics import Metric
 from metanas_pl.errors import UserError
 
 _Z95 = 1.96
+_T95 = (
+    *(
+        12.7062,
+        4.3027,
+        3.1824,
+        2.7764,
+        2.5706,
+        2.4469,
+        2.3646,
+        2.3060,
+        2.2622,
+        2.2281,
+        2.2010,
+        2.1788,
+    ),
+    *(
+        2.1604,
+        2.1448,
+        2.1314,
+        2.1199,
+        2.1098,
+        2.1009,
+        2.0930,
+        2.0860,
+        2.0796,
+        2.0739,
+        2.0687,
+        2.0639,
+    ),
+    *(2.0595, 2.0555, 2.0518, 2.0484),
+)
+"""The 97.5 % quantile of Student's t for 1, 2, … degrees of freedom."""
 
 
 def episode_accuracy(logits: Tensor, y: Tensor) -> Tensor:
@@ -44,16 +77,16 @@ def episode_accuracy(logits: Tensor, y: Tensor) -> Tensor:
 def mean_interval95(values: Tensor) -> tuple[float, float]:
     """Mean of ``values (T,)`` and the half-width of its 95 % interval, in float64.
 
-    One value has the interval 0; no value has mean and interval NaN.
+    The interval of one value is NaN, as nothing is known of it; without values the mean is NaN, too.
 
     Raises:
         UserError: ``values`` is not one value per episode.
 
     >>> mean, interval = mean_interval95(torch.tensor([0.4, 0.6, 0.8]))
     >>> f"{mean:.2f} +- {interval:.3f}"
-    '0.60 +- 0.226'
+    '0.60 +- 0.497'
     """
-    values = _per_episode(values)
+    values = _per_episode(values).cpu().double()
     n = torch.tensor(values.numel(), device=values.device)
     mean = values.mean()
     return mean.item(), _half_width(n, (values - mean).square().sum()).item()
@@ -81,14 +114,15 @@ def paired_gain95(a: Tensor, b: Tensor) -> tuple[float, float]:
             f"a {tuple(a.shape)} and b {tuple(b.shape)} must hold the same episodes: "
             "evaluate both models on one list of episodes"
         )
-    return mean_interval95(b.double() - a.double())
+    return mean_interval95(b.cpu().double() - a.cpu().double())
 
 
 class EpisodeMean(Metric):
     """Mean of a per-episode value and its 95 % interval, exact over batches and ranks.
 
-    The states are float64 sums, so ranks may hold different numbers of episodes. Logging the metric
-    in Lightning (``self.log("test/accuracy", metric)``) logs the mean.
+    The states are sums, so ranks may hold different numbers of episodes: in float64, or float32 on a device
+    that has no other, such as Apple's MPS. Logging the metric in Lightning
+    (``self.log("test/accuracy", metric)``) logs the mean.
 
     Args:
         kwargs: options of :class:`torchmetrics.Metric` on synchronisation.
@@ -97,7 +131,7 @@ class EpisodeMean(Metric):
     >>> metric.update(torch.tensor([0.4, 0.6]))
     >>> metric.update(torch.tensor([0.8]))
     >>> print(f"{metric.compute():.2f} +- {metric.interval95():.3f}")
-    0.60 +- 0.226
+    0.60 +- 0.497
     """
 
     full_state_update = False
@@ -121,10 +155,16 @@ class EpisodeMean(Metric):
         Raises:
             UserError: ``values`` has another number of dimensions.
         """
-        values = _per_episode(values)
+        values = _per_episode(values).to(self.total.dtype)
         self.n += values.numel()
         self.total += values.sum()
         self.squares += values.square().sum()
+
+    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._apply(fn, *args, **kwargs)
+        except TypeError:  # there is no float64 where it goes
+            return super().set_dtype(torch.float32)._apply(fn, *args, **kwargs)
 
     def compute(self) -> Tensor:
         """Mean over all episodes, a float64 scalar; NaN without any."""
@@ -133,7 +173,7 @@ class EpisodeMean(Metric):
     def interval95(self) -> Tensor:
         """Half-width of the 95 % interval of the mean, a float64 scalar.
 
-        0 for one episode, NaN for none. With several ranks it is a collective operation: call it on
+        NaN for one episode, and for none. With several ranks it is a collective operation: call it on
         all of them, before the metric is reset.
         """
         local = not self._is_synced
@@ -142,19 +182,20 @@ class EpisodeMean(Metric):
 
 
 def _per_episode(values: Tensor) -> Tensor:
-    """``values`` without gradient in float64; refused unless there is one per episode."""
+    """``values`` without gradient; refused unless there is one per episode."""
     if values.ndim != 1:
         raise UserError(
             f"values {tuple(values.shape)} must have shape (T,), one value per episode: "
             "average within each episode first"
         )
-    return values.detach().double()
+    return values.detach()
 
 
 def _half_width(n: Tensor, squared_deviations: Tensor) -> Tensor:
-    """``1.96 s / sqrt(n)`` from the sum of squared deviations from the mean; 0 for n = 1."""
-    variance = squared_deviations.clamp(min=0) / (n - 1).clamp(min=1)
-    return _Z95 * (variance / n).sqrt()
+    """``t s / sqrt(n)`` from the sum of squared deviations from the mean; NaN for n = 1."""
+    variance = squared_deviations.clamp(min=0) / (n - 1)
+    quantile = _T95[int(n) - 2] if 2 <= n < 2 + len(_T95) else _Z95
+    return quantile * (variance / n).sqrt()
 
 
 def pixel_nearest_neighbour(episode: Any) -> Tensor:

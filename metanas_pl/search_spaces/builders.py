@@ -47,7 +47,7 @@ def cells(
         chosen |= {"partial_channels": partial_channels, "auxiliary_skip": auxiliary_skip}
         return Supernet(**shape, **chosen)
     genotype = chosen_genotype(config, Genotype.load, "name or JSON file")
-    return DerivedNetwork(genotype, **shape, pool_norm=config["pool_norm"])
+    return DerivedNetwork(genotype, **shape, pool_norm=config["pool_norm"], affine=config["affine"])
 
 
 def chosen_genotype(config: Mapping[str, Any], load: Callable[[str], T], form: str) -> T:

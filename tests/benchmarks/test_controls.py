@@ -12,15 +12,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from benchmarks import controls
 from metanas_pl import Genotype, train
 from metanas_pl.conf import CellSpaceConfig
+from metanas_pl.engine.metrics import mean_interval95
 from tests import runs
 
 SPACE = CellSpaceConfig(n_nodes=3, primitives=["conv_3x3", "skip_connect", "max_pool_3x3"])
-NETWORKS = {"random genotype 0": "random_0", "Conv4-32": "conv4"}
+NETWORKS = {
+    "random genotype 0, as in the supernet": "random_0",
+    "random genotype 0, affine batch norms": "random_0_affine",
+    "Conv4-32": "conv4",
+}
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +131,8 @@ def test_controls_of_a_run(
         np.testing.assert_array_equal(column(folder, "pixel_nn"), column(finished, "pixel_nn"))
         expected = []
         for values in (column(folder), column(finished) - column(folder)):
-            expected += [values.mean(), 1.96 * values.std(ddof=1) / len(values) ** 0.5]
+            interval = mean_interval95(torch.from_numpy(values))[1]
+            expected += [values.mean(), interval]
         assert list(written[name].values()) == pytest.approx(expected)
         assert [float(x) / 100 for x in first[name]] == pytest.approx(expected, abs=6e-5)
 
@@ -146,7 +153,7 @@ def test_a_folder_without_a_run_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("search: true", "search: false"), ("build.cells", "build.conv4")]
+    ("old", "new"), [("search: true", "search: false"), ("builders.cells", "builders.conv4")]
 )
 def test_a_run_without_a_search_in_cells_is_refused(
     old: str, new: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

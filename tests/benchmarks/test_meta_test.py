@@ -14,7 +14,7 @@ def test_both_sides_adapt_alike() -> None:
     step = MetaTest(TINY, torch.float64)
     result, reference = step.evaluate(), step.adapted()
     assert result.accuracy.shape == (TINY.tasks,)
-    learner, schedule = step.learner, step.learner.schedule(TINY.steps, TINY.steps // 2)
+    learner, schedule = step.learner, step.learner.test_schedule(step.plan)
     tasks = learner.prepare(step.theta, step.episode, 0, TINY.steps, None)
     network = learner.network(TINY.n_ways, {}, step.nas.test_threshold)
     inner = learner.loops.make(step.theta, schedule)

@@ -25,6 +25,7 @@ class DerivedCell(nn.Module):
         channels: int,
         reduction: bool,
         pool_norm: bool,
+        affine: bool,
     ) -> None:
         super().__init__()
         self.inputs = [[source for _, source in node] for node in genes]
@@ -32,7 +33,7 @@ class DerivedCell(nn.Module):
         self.nodes = nn.ModuleList(
             nn.ModuleList(
                 make_primitive(
-                    name, channels, 2 if reduction and source < 2 else 1, True, pool_norm
+                    name, channels, 2 if reduction and source < 2 else 1, affine, pool_norm
                 )
                 for name, source in node
             )
@@ -58,7 +59,8 @@ class DerivedCell(nn.Module):
 class DerivedNetwork(CellNetwork):
     """A fixed network of stacked cells.
 
-    ``pool_norm``: pooling is followed by batch norm, as in MetaNAS and unlike in DARTS.
+    ``pool_norm``: pooling is followed by batch norm, as in MetaNAS and unlike in DARTS. ``affine``: batch
+    norm in the cells has scales and shifts; False is the form that the network has within a supernet.
 
     >>> net = DerivedNetwork(Genotype.load("metanas_in_v2"), in_channels=3, n_ways=5, channels=28,
     ...                      n_cells=5, reductions=(1, 3))
@@ -78,13 +80,16 @@ class DerivedNetwork(CellNetwork):
         stem_stride: int = 1,
         channel_factor: int = 1,
         pool_norm: bool = True,
+        affine: bool = True,
     ) -> None:
         cells = (
             (genotype.normal, genotype.normal_concat),
             (genotype.reduce, genotype.reduce_concat),
         )
         super().__init__(
-            lambda width, reduction: DerivedCell(*cells[reduction], width, reduction, pool_norm),
+            lambda width, reduction: DerivedCell(
+                *cells[reduction], width, reduction, pool_norm, affine
+            ),
             (len(genotype.normal_concat), len(genotype.reduce_concat)),
             in_channels=in_channels,
             n_ways=n_ways,
@@ -93,7 +98,7 @@ class DerivedNetwork(CellNetwork):
             reductions=reductions,
             stem_stride=stem_stride,
             channel_factor=channel_factor,
-            affine=True,
+            affine=affine,
         )
         self._genotype = genotype
 

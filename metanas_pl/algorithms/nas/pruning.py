@@ -1,0 +1,30 @@
+"""Pruning of the meta-architecture for good (MetaNAS, section 4: soft pruning)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from metanas_pl.algorithms.nas.relaxations import is_member
+
+
+def alive_after(weight: Tensor, alive: Tensor, threshold: float, nameable: Tensor) -> Tensor:
+    """Returns which options stay alive, ``(..., O)``: those that weigh at least ``threshold``.
+
+    The largest of a choice always stays, and so does the largest that a genotype may name.
+
+    Args:
+        weight: mixing weights, the last dimension one choice.
+        alive: options that are alive now.
+        threshold: the least weight that stays.
+        nameable: ``weight`` with minus infinity for options that no genotype names.
+
+    >>> weight, alive = torch.tensor([0.9, 0.06, 0.04]), torch.ones(3, dtype=torch.bool)
+    >>> alive_after(weight, alive, 0.05, weight)
+    tensor([ True,  True, False])
+    """
+    kept = alive & (weight >= threshold)
+    for candidates in (weight, nameable):
+        best = candidates.masked_fill(~alive, -torch.inf).argmax(-1, keepdim=True)
+        kept = kept | is_member(best, weight.shape[-1])
+    return kept
