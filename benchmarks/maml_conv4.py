@@ -45,7 +45,7 @@ class MetaGradient:
         shape = {"n_ways": work.n_ways, "channels": work.channels, "image_size": work.image_size}
         self.space = Conv4(in_channels=1, **shape).to(dtype)
         self.theta = Theta({k: p.detach() for k, p in self.space.named_parameters()}, {})
-        inner = {"optimizer": "sgd", "weight_lr": RATE, "steps": work.steps}
+        inner = {"optimizer": "sgd", "weight_lr": RATE, "head_lr": None, "steps": work.steps}
         meta = {
             "meta_gradient": "metanas_pl.algorithms.meta.meta_gradients.maml",
             "gradient_order": "exact",

@@ -20,7 +20,7 @@ from metanas_pl.types import Theta
 
 
 class Settings(NamedTuple):
-    """The inner loop: Adam with beta1 = 0 for both, a temperature for each step.
+    """The inner loop: Adam with beta1 = 0 for both (AdamW for the alphas), a temperature for each step.
 
     ``arch_steps`` leading steps also move the alphas.
     """
@@ -54,7 +54,7 @@ def adapt(network: PlainSupernet, theta: Theta, data: TaskBatch, settings: Setti
     alphas = {k: nn.Parameter(a.clone()) for k, a in theta.alphas.items()}
     betas = (0.0, 0.999)
     w_optimizer = torch.optim.Adam(network.parameters(), settings.weight_lr, betas)
-    a_optimizer = torch.optim.Adam(
+    a_optimizer = torch.optim.AdamW(
         alphas.values(), settings.alpha_lr, betas, weight_decay=settings.alpha_weight_decay
     )
     for step, temperature in enumerate(settings.temperatures):

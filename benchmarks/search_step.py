@@ -18,6 +18,11 @@ from metanas_pl.search_spaces.costs import measure
 from metanas_pl.types import Theta
 
 SCHEDULE = {"t_max": 1.0, "t_min": 0.05, "temperature_schedule": "linear", "threshold": 0.01}
+REPTILE = {
+    "meta_gradient": "metanas_pl.algorithms.meta.meta_gradients.reptile",
+    "gradient_order": "displacement",
+    "head": "learned",
+}
 
 
 class Size(NamedTuple):
@@ -50,8 +55,9 @@ class SearchStep:
         alphas = {k: a.to(dtype) for k, a in self.space.alphas().items()}
         weights = {k: p.detach().clone() for k, p in self.space.named_parameters()}
         self.theta, self.nas = Theta(weights, alphas), from_plain(NASConfig, SCHEDULE)
-        inner = {"steps": size.steps, "weight_lr": 5e-3, "alpha_lr": 5e-3}
-        self.meta = from_plain(MetaConfig, {"head": "learned", "inner": inner, **meta})
+        inner = {"optimizer": "adam", "steps": size.steps, "weight_lr": 5e-3, "alpha_lr": 5e-3}
+        inner |= {"head_lr": None, "alpha_weight_decay": 0.0}
+        self.meta = from_plain(MetaConfig, {**REPTILE, "inner": inner, **meta})
         self.learner = EpisodeLearner(self.space, self.nas, self.meta)
         self.episode = random_episode(size, dtype)
         sizes = size.n_ways, size.channels, size.n_cells, 3

@@ -14,6 +14,16 @@ torch.set_num_threads(1)
 TINY_SPACE = {"channels": 4, "n_cells": 2, "n_nodes": 2, "reductions": [0], "stem_stride": 2}
 
 
+LOOPS: dict[str, dict[str, Any]] = {
+    "inner": {
+        **{"optimizer": "adam", "weight_lr": 1e-3, "head_lr": None, "alpha_lr": 1e-3},
+        **{"steps": 2, "test_steps": 3, "test_arch_steps": 2},
+    },
+    "outer": {"optimizer": "sgd", "weight_lr": 1.0, "alpha_lr": 0.6},
+}
+"""The paper's optimizers, for few steps."""
+
+
 class RandomEpisode(NamedTuple):
     support_x: Tensor
     support_y: Tensor
@@ -51,13 +61,14 @@ def make_module(rule: str = "reptile", /, **changes: Any) -> Any:
     """A tiny MetaNASModule; ``changes`` are ``group={key: value}``."""
     from metanas_pl import MetaNASModule
 
+    home = "implicit" if rule == "imaml" else "meta_gradients"
     settings: dict[str, Any] = {
         "space": dict(TINY_SPACE),
         "nas": {},
         "meta": {
-            "meta_gradient": f"metanas_pl.algorithms.meta.meta_gradients.{rule}",
+            "meta_gradient": f"metanas_pl.algorithms.meta.{home}.{rule}",
+            "gradient_order": "displacement" if rule == "reptile" else "first_order",
             "head": "zero",
-            "inner": {"steps": 2, "test_steps": 3, "test_arch_steps": 2},
         },
     }
     for group, values in changes.items():
@@ -65,6 +76,8 @@ def make_module(rule: str = "reptile", /, **changes: Any) -> Any:
             settings[group] = {**settings.get(group, {}), **values}
         else:
             settings[group] = values
+    for part, values in LOOPS.items():
+        settings["meta"][part] = {**values, **settings["meta"].get(part, {})}
     settings.setdefault("n_ways", 3)
     settings.setdefault("image_shape", (1, 12, 12))
     return MetaNASModule(**settings)

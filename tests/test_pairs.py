@@ -16,7 +16,7 @@ from metanas_pl.conf import MetaConfig, NASConfig, from_plain
 from metanas_pl.engine.episode_learner import Clock
 from metanas_pl.engine.inner_loop_factory import STEP, affine_norms
 from metanas_pl.module import MetaNASModule
-from metanas_pl.search_spaces.cells import mixed_cell
+from metanas_pl.search_spaces import base
 from metanas_pl.search_spaces.genotypes.genotype import Genotype
 from metanas_pl.types import Theta
 from tests.conftest import random_episode
@@ -176,7 +176,7 @@ def test_primitives_without_weight_are_not_computed_and_not_missed(
     for skip in (True, False):
         if not skip:
             everything = lambda f: [[True] * f.shape[-1]] * f.shape[-2]  # noqa: E731
-            monkeypatch.setattr(mixed_cell, "nonzero", everything)
+            monkeypatch.setattr(base, "nonzero", everything)
         module = make(meta, nas, tmp_path).double()
         module.nas.threshold = module.nas.test_threshold = 0.2
         count: list[int] = []
@@ -204,7 +204,7 @@ CASES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"adapts": "body"}),
     ({}, {"head": "prototypes", "adapts": "head"}),
     ({}, {"head": "prototypes", "inner": {"batch_size": 5}}),
-    ({}, {"adapts": "none", "head": "prototypes"}),
+    ({}, {"adapts": "none", "head": "prototypes", "gradient_order": "displacement"}),
     ({}, {"rates": "metanas_pl.algorithms.inner_rates.per_parameter"}),
 ]
 
@@ -212,7 +212,7 @@ CASES: list[tuple[dict[str, Any], dict[str, Any]]] = [
 @pytest.mark.parametrize("number", range(len(RULES)))
 def test_each_rule_refuses_its_case_with_its_reason(number: int) -> None:
     nas, meta = CASES[number]
-    with pytest.raises(ValueError, match="nas=darts_first_order with meta=reptile: ") as error:
+    with pytest.raises(ValueError, match="nas=darts_first_order with meta=fomaml: ") as error:
         check_pair(from_plain(NASConfig, nas), from_plain(MetaConfig, meta))
     assert RULES[number].reason in str(error.value)
 

@@ -16,6 +16,7 @@ from benchmarks.maml_libraries import QueryLoss, by_higher, by_torchopt, plain_c
 from metanas_pl.algorithms.meta.meta_gradients import MetaGradient
 from metanas_pl.conf import MetaConfig, NASConfig, from_plain
 from metanas_pl.engine.episode_learner import EpisodeLearner
+from metanas_pl.engine.inner_loop_factory import EPS_ROOT
 from metanas_pl.search_spaces.backbones import Conv4
 from metanas_pl.types import Theta
 from tests.conftest import RandomEpisode, random_episode
@@ -38,9 +39,10 @@ def ours(meta_gradient: str, **inner: Any) -> tuple[Theta, MetaGradient]:
         MetaConfig,
         {
             "meta_gradient": f"metanas_pl.algorithms.meta.meta_gradients.{meta_gradient}",
+            "gradient_order": "exact" if meta_gradient == "maml" else "first_order",
             "head": "learned",
             "query_norm": "transductive",
-            "inner": {"steps": STEPS, **inner},
+            "inner": {"steps": STEPS, "head_lr": None, **inner},
         },
     )
     learner = EpisodeLearner(space, NASConfig(search=False, adapts_alphas=False), meta)
@@ -90,6 +92,6 @@ def test_maml_through_adam_on_conv4() -> None:
     betas = (0.5, 0.75)
     theta, result = ours("maml", optimizer="adam", weight_lr=0.01, beta1=betas[0], beta2=betas[1])
     query_loss = by_torchopt(
-        STEPS, lambda torchopt, net: torchopt.MetaAdam(net, lr=0.01, betas=betas)
+        STEPS, lambda torchopt, net: torchopt.MetaAdam(net, lr=0.01, betas=betas, eps_root=EPS_ROOT)
     )
     assert_same(theta, result, query_loss)

@@ -13,8 +13,8 @@ from metanas_pl.conf import EvaluationConfig
 from metanas_pl.data.episodes import Episode, collate
 from metanas_pl.engine.metrics import pixel_nearest_neighbour
 from metanas_pl.module import MetaNASModule
+from tests.algorithms.parallel.test_backends import SPACES
 from tests.conftest import make_module
-from tests.test_backend import SPACES
 
 # shots of each class, queries of each class
 SIZES = (([2, 2, 2, 2], [2, 2, 2, 2]), ([1, 3], [3, 1]), ([3, 1, 2], [1, 1, 2]))

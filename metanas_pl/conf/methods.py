@@ -94,23 +94,23 @@ class InnerConfig:
     ``lambda/2 ||phi - theta||^2`` that ties the adapted point to theta (iMAML).
     """
 
-    optimizer: str = "adam"
-    alpha_optimizer: str | None = None
-    weight_lr: float = 1e-3
-    head_lr: float | None = None
-    alpha_lr: float = 1e-3
+    optimizer: str = "sgd"
+    alpha_optimizer: str | None = "adam"
+    weight_lr: float = 0.1
+    head_lr: float | None = 3.0
+    alpha_lr: float = 0.05
     weight_decay: float = 0.0
     alpha_weight_decay: float = 1e-3
     beta1: float = 0.0
     beta2: float = 0.999
     state: str = "fresh"
-    steps: int = 5
+    steps: int = 3
     arch_steps: int | None = None
     anneal_steps: int | None = None
     batch_size: int | None = None
-    test_steps: int = 100
-    test_arch_steps: int | None = 50
-    test_anneal_steps: int | None = 50
+    test_steps: int = 5
+    test_arch_steps: int | None = None
+    test_anneal_steps: int | None = None
     test_batch_size: int | None = None
     drop_path: float = 0.0
     proximal: float = 0.0
@@ -139,9 +139,9 @@ class OuterConfig:
     meta-gradient, that of weights, of alphas and of hyper-parameters each on its own.
     """
 
-    optimizer: str = "sgd"
-    weight_lr: float = 1.0
-    alpha_lr: float = 0.6
+    optimizer: str = "adam"
+    weight_lr: float = 0.01
+    alpha_lr: float = 0.05
     hyper_lr: float = 1e-3
     schedule: str = "constant"
     warm_up_steps: int = 0
@@ -170,9 +170,9 @@ class MetaConfig:
     ``chunk_size``: most tasks at once; None takes all on a GPU, as many as a cache holds on a CPU.
     """
 
-    name: str = "reptile"
-    meta_gradient: str = "metanas_pl.algorithms.meta.meta_gradients.reptile"
-    gradient_order: str = "displacement"
+    name: str = "fomaml"
+    meta_gradient: str = "metanas_pl.algorithms.meta.meta_gradients.fomaml"
+    gradient_order: str = "first_order"
     options: dict[str, Any] = field(default_factory=dict)
     adapts: str = "all"
     rates: str = "metanas_pl.algorithms.inner_rates.constant"
