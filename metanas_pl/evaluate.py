@@ -28,8 +28,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         UserError: no checkpoint is named, it does not fit the overrides, or the data is not that of
             its training.
     """
-    from metanas_pl.assembly import make_trainer
     from metanas_pl.train import test
+    from metanas_pl.trainer import begin_logging, make_trainer
 
     if cfg.ckpt_path is None:
         raise UserError(
@@ -39,6 +39,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     run_dir = cli.make_run_dir(config)
     module, datamodule = load(config)
     with make_trainer(config, run_dir) as trainer:
+        begin_logging(trainer, config)
         return test(trainer, module, datamodule, config, run_dir, None, {})
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from metanas_pl import cli, conf
+from metanas_pl.console import make_printable
 from metanas_pl.errors import UserError
 from metanas_pl.evaluate import as_trained, load
 from metanas_pl.survival.resume import steps_of
@@ -183,6 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Console script."""
     parser = argparse.ArgumentParser("metanas-replay", description=__doc__)
     parser.add_argument("settings", metavar="KEY=VALUE", nargs="*", help=HELP)
+    make_printable()
     settings = parser.parse_args(arguments).settings
     cli.register_schemas()
     cli.with_short_errors(lambda: run(settings))
