@@ -71,7 +71,7 @@ def compose_checked(overrides: Sequence[str]) -> DictConfig:
 
 
 def understood(overrides: Sequence[str], sweeps: bool = False) -> list[str]:
-    """The overrides as Hydra can read them: ``logger=null`` is ``~logger`` to it.
+    """The overrides as Hydra can read them: ``logger=null`` is ``~logger`` to it, and ``~/`` is expanded.
 
     Args:
         overrides: of a command line, without its flags.
@@ -86,6 +86,9 @@ def understood(overrides: Sequence[str], sweeps: bool = False) -> list[str]:
     words = []
     for word in overrides:
         key, equals, value = word.partition("=")
+        if value.startswith("~/"):  # which a shell does at the beginning of a word only
+            value = str(Path(value).expanduser())
+            word = f"{key}={value}"
         if value == "null" and key in NEEDED:
             raise UserError(f"{word}: a run needs one; choose one of {', '.join(_options(key))}")
         left_out = value == "null" and key in CAN_BE_LEFT_OUT

@@ -44,7 +44,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 
 
 def load(config: conf.Config) -> tuple[Any, Any]:
-    """The trained module of ``ckpt_path``, and its data: that of the training, unless asked otherwise."""
+    """The trained module of ``ckpt_path``, and its data: that of the training, if not told otherwise."""
     from metanas_pl.assembly import make_datamodule, trained_module
     from metanas_pl.data.identity import checked
 
@@ -55,6 +55,8 @@ def load(config: conf.Config) -> tuple[Any, Any]:
     known = checkpoint.get(type(datamodule).__qualname__, {})
     datamodule.trained_on = checked(known)
     datamodule.other_data = config.evaluation.other_data
+    datamodule.prepare_data()
+    datamodule.setup()
     return module, datamodule
 
 

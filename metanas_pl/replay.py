@@ -51,8 +51,6 @@ def run(settings: Sequence[str]) -> list[Row]:
     cfg.ckpt_path = ours["ckpt_path"]
     config = as_trained(cli.to_config(cfg, trains=False), overrides)
     module, datamodule = load(config)
-    datamodule.prepare_data()
-    datamodule.setup()
     split, number = ours["split"], int(ours["episode"])
     batch = datamodule.batch_of(split, number)
     rows = steps(module, episodes_of(module, batch, split, ours["ckpt_path"]), split)
