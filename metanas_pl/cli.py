@@ -21,6 +21,7 @@ from metanas_pl.composing import (
     CANNOT_COMPOSE,
     CONFIG_DIR,
     OutsideConfigs,
+    advice,
     compose_checked,
     in_short,
     register_schemas,
@@ -28,14 +29,13 @@ from metanas_pl.composing import (
 )
 from metanas_pl.console import make_printable
 from metanas_pl.errors import UserError
-from metanas_pl.faults import SHOW_TRACE, version_of, with_short_errors
+from metanas_pl.faults import SHOW_TRACE, versions, with_short_errors
 from metanas_pl.survival.disk import write_whole
 from metanas_pl.survival.resume import LAST
 
 HELP = {"--help", "-h"}
 SWEEP = {"--multirun", "-m"}
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
-VERSIONS = ("metanas_pl", "torch", "pytorch_lightning", "hydra-core")
 OBJECTIVE = "val/best_accuracy"  # the result that a sweep maximises
 
 
@@ -130,7 +130,7 @@ def launch(run: Callable[[DictConfig], Any]) -> None:
     """
     flags = {a for a in sys.argv[1:] if a.startswith("-")}
     if "--version" in flags:
-        print(", ".join(f"{name} {version_of(name)}" for name in VERSIONS))
+        print(versions())
         return
     register_schemas()
     words = [a for a in sys.argv[1:] if not a.startswith("-")]
@@ -153,8 +153,10 @@ def launch(run: Callable[[DictConfig], Any]) -> None:
         with variable(SHOW_TRACE, "1"):  # Hydra hands its errors on instead of printing them
             hydra.main(version_base="1.3", config_path=CONFIG_DIR, config_name="config")(job)()
     except CANNOT_COMPOSE as error:
-        raise UserError(in_short(error)) from error
+        raise UserError(advice(error, words)) from error
     except OSError as error:
+        if asked == "1":  # it may be of the job
+            raise
         raise UserError(f"the run folder (hydra.run.dir) cannot be made: {error}") from error
 
 

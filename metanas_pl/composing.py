@@ -138,13 +138,19 @@ class OutsideConfigs(SearchPathPlugin):
                 search_path.append("hydra.searchpath", folder)
 
 
-def _choices(overrides: list[str]) -> DictConfig:
+def _choices(overrides: Sequence[str]) -> DictConfig:
     """What the chosen files alone compose to; without a mistaken choice, the default ones."""
     chosen = [o for o in overrides if o.startswith(SEARCH_PATH) or "." not in o.partition("=")[0]]
     try:
         return compose("config", overrides=chosen)
     except CANNOT_COMPOSE:
         return compose("config")
+
+
+def advice(error: Exception, overrides: Sequence[str]) -> str:
+    """What to write instead, after Hydra could not compose these overrides."""
+    with initialize_config_dir(CONFIG_DIR, version_base="1.3"):
+        return _advice(error, _choices(overrides))
 
 
 def _advice(error: Exception, defaults: DictConfig) -> str:

@@ -9,16 +9,17 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
+import metanas_pl
 from metanas_pl.errors import AFTER_SIGNAL, RunFailed, UserError
 
 SHOW_TRACE = "HYDRA_FULL_ERROR"  # the environment variable with which Hydra shows traces, too
 INTERRUPTED = AFTER_SIGNAL + 2  # SIGINT
 REPORT = "fault"  # begins the names of the files that hold traces
-PACKAGES = ("metanas_pl", "torch", "pytorch_lightning", "hydra-core", "numpy")
+PACKAGES = ("torch", "pytorch_lightning", "hydra-core", "numpy")
 OF_THE_MACHINE = {
     errno.EACCES: "you may not use it: change its permissions, or name another place",
     errno.EPERM: "you may not use it: change its permissions, or name another place",
@@ -88,11 +89,10 @@ def explain(error: Exception, run_dir: str | Path | None = None) -> str:
 
 def write_report(error: Exception, run_dir: str | Path | None) -> Path | None:
     """Write trace, versions and command to a file of its own; None if nothing can be written anywhere."""
-    versions = [f"{name} {version_of(name)}" for name in PACKAGES]
     trace = "".join(traceback.format_exception(error))
     command = " ".join(sys.argv)
     text = f"{command}\n{platform.platform()}, Python {platform.python_version()}\n"
-    text += f"{', '.join(versions)}\n\n{trace}"
+    text += f"{versions()}\n\n{trace}"
     for folder in (run_dir, tempfile.gettempdir()):
         if folder is None or not Path(folder).is_dir():
             continue
@@ -106,9 +106,7 @@ def write_report(error: Exception, run_dir: str | Path | None) -> Path | None:
     return None
 
 
-def version_of(package: str) -> str:
-    """Version of an installed package, without loading it."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "(not installed)"
+def versions() -> str:
+    """Versions of this package and of those that it stands on, without loading them."""
+    theirs = [f"{name} {version(name)}" for name in PACKAGES]
+    return ", ".join([f"metanas_pl {metanas_pl.__version__}", *theirs])

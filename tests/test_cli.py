@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -11,7 +12,8 @@ import pytest
 import yaml
 
 import metanas_pl
-from metanas_pl import cli, conf, evaluate, train
+from metanas_pl import cli, conf, evaluate, replay, train
+from metanas_pl.data_command import main as data_command
 from tests.runs import execute
 
 MISTAKES = [
@@ -57,7 +59,8 @@ MISTAKES = [
     ("data=null", ["data=null", "omniglot"]),
     ("data.root=/a=b", ["data.root=/a=b", """'data.root="/a=b"'"""]),
     ("-m seed=0,ten", ["seed=ten", "Integer"]),
-    ("--cfg job data.n_wayz=1", ["data.n_wayz"]),
+    ("-m data.n_wayz=1,2", ["data.n_wayz", "did you mean data.n_ways"]),
+    ("--cfg job data.n_wayz=1", ["data.n_wayz", "did you mean data.n_ways"]),
     ("trainer.profiler=fast", ["trainer.profiler=fast", "simple, advanced, pytorch"]),
     ("hydra/launcher=submitit", ["hydra/launcher/submitit", "metanas_pl[cluster]"]),
     ("nas.alpha_gradient=os.nothing", ["nas.alpha_gradient=os.nothing", "cannot be imported"]),
@@ -209,9 +212,11 @@ def test_a_run_folder_that_cannot_be_made(
     assert "hydra.run.dir" in error and len(error.splitlines()) == 1
 
 
-def test_the_version_is_ours(monkeypatch: Any, capsys: Any) -> None:
-    monkeypatch.setattr("sys.argv", ["metanas-train", "--version"])
-    train.main()
+@pytest.mark.parametrize("command", [train.main, evaluate.main, replay.main, data_command.main])
+def test_the_version_is_ours(command: Any, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr("sys.argv", ["metanas-…", "--version"])
+    with suppress(SystemExit):
+        command()
     assert capsys.readouterr().out.startswith(f"metanas_pl {metanas_pl.__version__}, torch ")
 
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 from metanas_pl.console import make_printable
-from metanas_pl.faults import with_short_errors
+from metanas_pl.faults import versions, with_short_errors
 
 # name of the command -> module in this package
 COMMANDS = {
@@ -34,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands; ``run`` of what it returns is the command's function."""
     parser = argparse.ArgumentParser("metanas-data", description="Data sets.", epilog=EPILOG)
+    parser.add_argument("--version", action="version", version=versions())
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, module_name in COMMANDS.items():
         module = importlib.import_module(f"metanas_pl.data_command.{module_name}")
