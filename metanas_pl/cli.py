@@ -86,12 +86,16 @@ def make_run_dir(config: conf.Config) -> Path:
     """The run folder, in which the first process leaves ``config.yaml``.
 
     Raises:
+        UserError: it cannot be made or written to.
         RunFailed: there is no space left.
     """
     run_dir = Path(config.run_dir).resolve()
     if is_first_process():
         written = OmegaConf.to_yaml(OmegaConf.create(asdict(config)))
-        write_whole(run_dir / "config.yaml", written.encode())
+        try:
+            write_whole(run_dir / "config.yaml", written.encode())
+        except OSError as error:
+            raise UserError(f"nothing can be written to the run folder: {error}") from error
     return run_dir
 
 

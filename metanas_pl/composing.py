@@ -158,6 +158,8 @@ def _advice(error: Exception, defaults: DictConfig) -> str:
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} cannot be read: write KEY=VALUE"
     override = re.match(r"Could not override '([^']+)'", lines[0])
     if override and isinstance(cause, ConfigKeyError | ConfigAttributeError):
         return _unknown_key(override[1], defaults)
