@@ -28,8 +28,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         UserError: no checkpoint is named, it does not fit the overrides, or the data is not that of
             its training.
     """
-    from metanas_pl.assembly import make_trainer
     from metanas_pl.train import test
+    from metanas_pl.trainer import begin_logging, make_trainer
 
     if cfg.ckpt_path is None:
         raise UserError(
@@ -39,11 +39,12 @@ def run(cfg: DictConfig) -> dict[str, Any]:
     run_dir = cli.make_run_dir(config)
     module, datamodule = load(config)
     with make_trainer(config, run_dir) as trainer:
+        begin_logging(trainer, config)
         return test(trainer, module, datamodule, config, run_dir, None, {})
 
 
 def load(config: conf.Config) -> tuple[Any, Any]:
-    """The trained module of ``ckpt_path``, and its data: that of the training, unless asked otherwise."""
+    """The trained module of ``ckpt_path``, and its data: that of the training, if not told otherwise."""
     from metanas_pl.assembly import make_datamodule, trained_module
     from metanas_pl.data.identity import checked
 
@@ -54,6 +55,8 @@ def load(config: conf.Config) -> tuple[Any, Any]:
     known = checkpoint.get(type(datamodule).__qualname__, {})
     datamodule.trained_on = checked(known)
     datamodule.other_data = config.evaluation.other_data
+    datamodule.prepare_data()
+    datamodule.setup()
     return module, datamodule
 
 

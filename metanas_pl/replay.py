@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from metanas_pl import cli, conf
+from metanas_pl.console import make_printable
 from metanas_pl.errors import UserError
 from metanas_pl.evaluate import as_trained, load
+from metanas_pl.faults import versions
 from metanas_pl.survival.resume import steps_of
 
 if TYPE_CHECKING:
@@ -52,8 +54,6 @@ def run(settings: Sequence[str]) -> list[Row]:
     cfg.ckpt_path = ours["ckpt_path"]
     config = as_trained(cli.to_config(cfg, trains=False), overrides)
     module, datamodule = load(config)
-    datamodule.prepare_data()
-    datamodule.setup()
     split, number = ours["split"], int(ours["episode"])
     batch = datamodule.batch_of(split, number)
     rows = steps(module, prepared(module, batch, split, ours["ckpt_path"]), split)
@@ -179,7 +179,9 @@ def print_table(rows: Sequence[Row], title: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Console script."""
     parser = argparse.ArgumentParser("metanas-replay", description=__doc__)
+    parser.add_argument("--version", action="version", version=versions())
     parser.add_argument("settings", metavar="KEY=VALUE", nargs="*", help=HELP)
+    make_printable()
     settings = parser.parse_args(arguments).settings
     cli.register_schemas()
     cli.with_short_errors(lambda: run(settings))

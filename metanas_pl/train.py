@@ -14,27 +14,32 @@ from metanas_pl.errors import AFTER_SIGNAL
 from metanas_pl.survival.ranks import naming_lost_ranks
 from metanas_pl.survival.resume import choose_checkpoint, steps_of
 
+ANOTHER_PROCESSOR = "on another kind of processor the same seed may give another one"
+
 
 def run(cfg: DictConfig | conf.Config) -> dict[str, Any]:
     """Meta-train, test the best checkpoint, write the run folder; returns the results.
 
     Raises:
-        ValueError: a configuration that makes no sense.
+        UserError: a configuration that makes no sense.
         SystemExit: after Ctrl-C (code 130), SIGTERM (143) or SIGUSR1 (138); ``last.ckpt`` is then saved.
         RunFailed: no space is left, or the tasks give no finite meta-gradients any more.
     """
+    config = cfg if isinstance(cfg, conf.Config) else cli.to_config(cfg)
+
     import pytorch_lightning as pl
 
-    from metanas_pl.assembly import make_datamodule, make_module, make_trainer
+    from metanas_pl.assembly import checked_datamodule, make_module
     from metanas_pl.describe import describe
     from metanas_pl.survival.checkpoint import going_on_from
+    from metanas_pl.trainer import begin_logging, make_trainer
 
-    config = cfg if isinstance(cfg, conf.Config) else cli.to_config(cfg)
     config.ckpt_path, config.resume = choose_checkpoint(config), None
     run_dir = cli.make_run_dir(config)
     pl.seed_everything(config.seed, verbose=False)
-    datamodule, module = make_datamodule(config), make_module(config)
     with make_trainer(config, run_dir) as trainer, naming_lost_ranks(trainer):
+        datamodule, module = checked_datamodule(config), make_module(config)
+        begin_logging(trainer, config)
         if trainer.is_global_zero:
             print(describe(config, module))
         first_step = steps_done(config, module)
@@ -106,7 +111,7 @@ def test(
             logger.save()
         report.print_table(results, title(config, module))
         if (genotype := module.genotype()) is not None:
-            print(f"meta-genotype\n{genotype}")
+            print(f"meta-genotype ({ANOTHER_PROCESSOR})\n{genotype}")
         print(f"written to {run_dir}")
     return results
 
