@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -11,6 +13,8 @@ from omegaconf import DictConfig
 
 from metanas_pl import cli, conf
 from metanas_pl.errors import UserError
+from metanas_pl.survival.resume import find
+from metanas_pl.survival.run_folder import check_free, has_checkpoints, held
 
 TAKES = ("data", "evaluation", "trainer", "logger", "callbacks", "ckpt_path", "run_dir")
 CHANGES = {  # keys that an override changes here, where it is not the one that it names
@@ -33,14 +37,33 @@ def run(cfg: DictConfig) -> dict[str, Any]:
 
     if cfg.ckpt_path is None:
         raise UserError(
-            "ckpt_path is missing: metanas-evaluate ckpt_path=<run>/checkpoints/best.ckpt"
+            "ckpt_path is missing: metanas-evaluate ckpt_path=<run folder> (or a file in it)"
+        )
+    cfg.ckpt_path = named_checkpoint(cfg.ckpt_path, cfg.run_dir)
+    if has_checkpoints(cfg.run_dir):  # a training, whose own results stay
+        cfg.run_dir = str(
+            Path(cfg.run_dir, "evaluations", f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
         )
     config = as_trained(cli.to_config(cfg, trains=False), HydraConfig.get().overrides.task)
-    run_dir = cli.make_run_dir(config)
-    module, datamodule = load(config)
-    with make_trainer(config, run_dir) as trainer:
-        begin_logging(trainer, config)
-        return test(trainer, module, datamodule, config, run_dir, None, {})
+    with held(config.run_dir):
+        check_free(config.run_dir, None)
+        run_dir = cli.make_run_dir(config)
+        module, datamodule = load(config)
+        with make_trainer(config, run_dir) as trainer:
+            begin_logging(trainer, config)
+            return test(trainer, module, datamodule, config, run_dir, None, {})
+
+
+def named_checkpoint(named: str, run_dir: str) -> str:
+    """The file that ``ckpt_path`` names; printed, if it is a run that is named.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = find(named, run_dir)
+    if path != named:
+        print(f"{'ckpt_path':<10}{path}")
+    return path
 
 
 def load(config: conf.Config) -> tuple[Any, Any]:

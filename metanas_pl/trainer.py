@@ -26,10 +26,10 @@ from pytorch_lightning.profilers import (
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from metanas_pl.allocator import keep_freed_memory
-from metanas_pl.cli import is_first_process
 from metanas_pl.conf import Config
 from metanas_pl.errors import RunFailed, UserError
 from metanas_pl.survival.checkpoint_io import WholeCheckpointIO
+from metanas_pl.survival.ranks import is_first_process
 from metanas_pl.survival.resume import is_inside
 from metanas_pl.survival.run_log import LogPosition, RunLog
 

@@ -29,7 +29,7 @@ MISTAKES = [
     ("data.n_shots=30", ["data.n_shots=30", "20"]),
     ("trainer.devices=4", ["trainer.devices=4", "data.meta_batch_size=6"]),
     ("ckpt_path=nowhere.ckpt", ["ckpt_path=nowhere.ckpt", "no such file"]),
-    ("ckpt_path=/", ["ckpt_path=/", "no such file"]),
+    ("ckpt_path=/", ["ckpt_path=/", "there is no"]),
     ("data.source=nothing", ["data.source='nothing'", "glyphs"]),
     ("data=folder", ["data.root"]),
     ("trainer.accelerator=tpux", ["tpux"]),
