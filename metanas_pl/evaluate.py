@@ -39,12 +39,13 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         raise UserError(
             "ckpt_path is missing: metanas-evaluate ckpt_path=<run folder> (or a file in it)"
         )
-    cfg.ckpt_path = named_checkpoint(cfg.ckpt_path, cfg.run_dir)
+    named, cfg.ckpt_path = cfg.ckpt_path, None  # values are checked before files are looked for
+    config = cli.to_config(cfg, trains=False)
+    config.ckpt_path = named_checkpoint(named, cfg.run_dir)
     if has_checkpoints(cfg.run_dir):  # a training, whose own results stay
-        cfg.run_dir = str(
-            Path(cfg.run_dir, "evaluations", f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
-        )
-    config = as_trained(cli.to_config(cfg, trains=False), HydraConfig.get().overrides.task)
+        now = f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
+        config.run_dir = str(Path(cfg.run_dir, "evaluations", now))
+    config = as_trained(config, HydraConfig.get().overrides.task)
     with held(config.run_dir):
         check_free(config.run_dir, None)
         run_dir = cli.make_run_dir(config)

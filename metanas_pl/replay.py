@@ -48,10 +48,9 @@ def run(settings: Sequence[str]) -> list[Row]:
         UserError: a word that makes no sense, or no such checkpoint or episode.
     """
     ours, overrides = parse(settings)
-    ours["ckpt_path"] = named_checkpoint(ours["ckpt_path"], ".")
-    cfg = cli.compose_checked(["run_dir=.", *overrides])
-    cfg.ckpt_path = ours["ckpt_path"]
-    config = as_trained(cli.to_config(cfg, trains=False), overrides)
+    asked = cli.to_config(cli.compose_checked(["run_dir=.", *overrides]), trains=False)
+    asked.ckpt_path = ours["ckpt_path"] = named_checkpoint(ours["ckpt_path"], ".")
+    config = as_trained(asked, overrides)
     module, datamodule = load(config)
     split, number = ours["split"], int(ours["episode"])
     batch = datamodule.batch_of(split, number)

@@ -57,7 +57,7 @@ MISTAKES = [
     ("callbacks.best.mode=foo", ["callbacks.best=", "mode"]),
     ("callbacks.best._target_=no.such.thing", ["callbacks.best=no.such.thing"]),
     ("seed", ["seed cannot be read", "KEY=VALUE"]),
-    ("run_dir=/proc/x", ["run folder", "/proc/x"]),
+    ("run_dir=/proc/x", ["run_dir=/proc/x", "cannot be written"]),
     ("data=null", ["data=null", "omniglot"]),
     ("data.root=/a=b", ["data.root=/a=b", """'data.root="/a=b"'"""]),
     ("-m seed=0,ten", ["seed=ten", "Integer"]),
