@@ -32,6 +32,7 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         UserError: no checkpoint is named, it does not fit the overrides, or the data is not that of
             its training.
     """
+    from metanas_pl.finite import naming
     from metanas_pl.train import test
     from metanas_pl.trainer import begin_logging, make_trainer
 
@@ -52,7 +53,8 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         module, datamodule = load(config)
         with make_trainer(config, run_dir) as trainer:
             begin_logging(trainer, config)
-            return test(trainer, module, datamodule, config, run_dir, None, {})
+            with naming(lambda: f"ckpt_path={config.ckpt_path}"):
+                return test(trainer, module, datamodule, config, run_dir, None, {})
 
 
 def named_checkpoint(named: str, run_dir: str) -> str:

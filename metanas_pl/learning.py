@@ -255,7 +255,9 @@ class EpisodeLearner:
             )
 
         def accuracy(z: Tensor) -> Tensor:
-            return episode_accuracy(z, data.query_y)
+            """NaN of logits that are; minus infinity is the logit of a class that is not there."""
+            sound = (z < torch.inf).all(-1) | (data.query_y < 0)
+            return torch.where(sound.all(), episode_accuracy(z, data.query_y), torch.nan)
 
         relaxed = logits(adapted.theta, last, mixing)
         losses = adapted.losses

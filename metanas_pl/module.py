@@ -21,6 +21,7 @@ from metanas_pl.conf import (
     plain,
 )
 from metanas_pl.errors import UserError
+from metanas_pl.finite import check_finite
 from metanas_pl.functional.adaptation import Theta
 from metanas_pl.functional.optimizers import AdamState
 from metanas_pl.functional.relaxation import Mask, Mixing, entropy, is_member, is_operation, softmax
@@ -258,6 +259,7 @@ class MetaNASModule(pl.LightningModule):
         result = self.learner.evaluate(
             self.theta(), batch, seed=self.seed, mask=self.mask(), plan=plan
         )
+        check_finite(result, batch.index, stage)
         values = {key: getattr(result, field) for key, field in ACCURACIES.items()}
         for name, value in {**values, "loss": result.loss}.items():
             metric = self.metrics[f"{stage}_{name}"]

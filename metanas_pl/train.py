@@ -39,6 +39,7 @@ def train_and_test(config: conf.Config) -> dict[str, Any]:
 
     from metanas_pl.assembly import checked_datamodule, make_module
     from metanas_pl.describe import describe
+    from metanas_pl.finite import naming
     from metanas_pl.survival.checkpoint import going_on_from
     from metanas_pl.trainer import begin_logging, make_trainer
 
@@ -53,7 +54,11 @@ def train_and_test(config: conf.Config) -> dict[str, Any]:
         if config.ckpt_path is not None and trainer.is_global_zero:
             print(f"goes on after outer step {first_step}: {config.ckpt_path}")
         begin, cpu_begin = time.perf_counter(), time.process_time()
-        with going_on_from(config.ckpt_path):
+
+        def at_hand() -> str:
+            return f"the weights after outer step {trainer.global_step}"
+
+        with going_on_from(config.ckpt_path), naming(at_hand):
             trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
         seconds = time.perf_counter() - begin
         stop_if_interrupted(trainer, run_dir)
@@ -66,7 +71,8 @@ def train_and_test(config: conf.Config) -> dict[str, Any]:
         }
         best = best_checkpoint(trainer)
         training |= best_score(trainer)
-        return test(trainer, module, datamodule, config, run_dir, best, training)
+        with naming(lambda: at_hand() if best is None else f"ckpt_path={best}"):
+            return test(trainer, module, datamodule, config, run_dir, best, training)
 
 
 def steps_done(config: conf.Config, module: Any) -> int:
