@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,7 @@ def control(folder: Path, name: str, seconds: float, space: Any) -> Path:
         config.nas = from_file(NASConfig, "nas", "fixed")
         config.callbacks["cpu_time"] = callback(seconds)
         config.trainer |= {"max_epochs": -1}
+        shutil.rmtree(place / "checkpoints", ignore_errors=True)  # of one that was stopped
         config.trainer |= {"max_steps": -1, "min_steps": None, "min_epochs": None}
         run(config)
     return place

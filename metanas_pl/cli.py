@@ -31,11 +31,10 @@ from metanas_pl.console import make_printable
 from metanas_pl.errors import UserError
 from metanas_pl.faults import SHOW_TRACE, versions, with_short_errors
 from metanas_pl.survival.disk import write_whole
-from metanas_pl.survival.resume import LAST
+from metanas_pl.survival.ranks import is_first_process
 
 HELP = {"--help", "-h"}
 SWEEP = {"--multirun", "-m"}
-RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 OBJECTIVE = "val/best_accuracy"  # the result that a sweep maximises
 
 
@@ -52,8 +51,6 @@ def to_config(cfg: DictConfig, trains: bool = True) -> conf.Config:
     assert isinstance(config, conf.Config)
     if trains:
         check_devices(config)
-    if config.ckpt_path is not None and config.ckpt_path != LAST:
-        read_checkpoint(config.ckpt_path)
     return config
 
 
@@ -97,11 +94,6 @@ def make_run_dir(config: conf.Config) -> Path:
         except OSError as error:
             raise UserError(f"nothing can be written to the run folder: {error}") from error
     return run_dir
-
-
-def is_first_process() -> bool:
-    """Whether this is rank 0, by the environment in which Lightning, torchrun or srun started it."""
-    return all(int(os.environ.get(name) or 0) == 0 for name in RANKS)
 
 
 def check_run_dir(arguments: list[str]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -11,6 +13,8 @@ from omegaconf import DictConfig
 
 from metanas_pl import cli, conf
 from metanas_pl.errors import UserError
+from metanas_pl.survival.resume import find
+from metanas_pl.survival.run_folder import check_free, has_checkpoints, held
 
 TAKES = ("data", "evaluation", "trainer", "logger", "callbacks", "ckpt_path", "run_dir")
 CHANGES = {  # keys that an override changes here, where it is not the one that it names
@@ -28,19 +32,41 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         UserError: no checkpoint is named, it does not fit the overrides, or the data is not that of
             its training.
     """
+    from metanas_pl.finite import naming
     from metanas_pl.train import test
     from metanas_pl.trainer import begin_logging, make_trainer
 
     if cfg.ckpt_path is None:
         raise UserError(
-            "ckpt_path is missing: metanas-evaluate ckpt_path=<run>/checkpoints/best.ckpt"
+            "ckpt_path is missing: metanas-evaluate ckpt_path=<run folder> (or a file in it)"
         )
-    config = as_trained(cli.to_config(cfg, trains=False), HydraConfig.get().overrides.task)
-    run_dir = cli.make_run_dir(config)
-    module, datamodule = load(config)
-    with make_trainer(config, run_dir) as trainer:
-        begin_logging(trainer, config)
-        return test(trainer, module, datamodule, config, run_dir, None, {})
+    named, cfg.ckpt_path = cfg.ckpt_path, None  # values are checked before files are looked for
+    config = cli.to_config(cfg, trains=False)
+    config.ckpt_path = named_checkpoint(named, cfg.run_dir)
+    if has_checkpoints(cfg.run_dir):  # a training, whose own results stay
+        now = f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
+        config.run_dir = str(Path(cfg.run_dir, "evaluations", now))
+    config = as_trained(config, HydraConfig.get().overrides.task)
+    with held(config.run_dir):
+        check_free(config.run_dir, None)
+        run_dir = cli.make_run_dir(config)
+        module, datamodule = load(config)
+        with make_trainer(config, run_dir) as trainer:
+            begin_logging(trainer, config)
+            with naming(lambda: f"ckpt_path={config.ckpt_path}"):
+                return test(trainer, module, datamodule, config, run_dir, None, {})
+
+
+def named_checkpoint(named: str, run_dir: str) -> str:
+    """The file that ``ckpt_path`` names; printed, if it is a run that is named.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = find(named, run_dir)
+    if path != named:
+        print(f"{'ckpt_path':<10}{path}")
+    return path
 
 
 def load(config: conf.Config) -> tuple[Any, Any]:

@@ -27,6 +27,7 @@ from metanas_pl.engine.episode_learner import Clock, EpisodeLearner, Evaluation
 from metanas_pl.engine.metrics import EpisodeMean
 from metanas_pl.engine.space_factory import build_space, complete
 from metanas_pl.errors import UserError
+from metanas_pl.finite import check_finite
 from metanas_pl.outer import (
     InjectGradient,
     fraction_of_time,
@@ -270,6 +271,7 @@ class MetaNASModule(pl.LightningModule):
         result = self.learner.evaluate(
             self.theta(), batch, seed=self.seed, mask=self.mask(), plan=plan
         )
+        check_finite(result, batch.index, stage)
         values = {key: getattr(result, field) for key, field in ACCURACIES.items()}
         for name, value in {**values, "loss": result.loss}.items():
             metric = self.metrics[f"{stage}_{name}"]

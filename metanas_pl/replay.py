@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from metanas_pl import cli, conf
 from metanas_pl.console import make_printable
 from metanas_pl.errors import UserError
-from metanas_pl.evaluate import as_trained, load
+from metanas_pl.evaluate import as_trained, load, named_checkpoint
 from metanas_pl.faults import versions
 from metanas_pl.survival.resume import steps_of
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 SPLITS = ("train", "val", "test")
 GROUPS = ("data", "evaluation")
 HELP = (
-    "ckpt_path=FILE, a checkpoint; episode=N, the number of the episode, of training counted through all "
-    "epochs as in skipped_episodes.csv; split=train (default), val or test; and data.KEY=VALUE and "
-    "evaluation.KEY=VALUE as metanas-evaluate takes them"
+    "ckpt_path=FILE, a checkpoint or the folder of a run; episode=N, the number of the episode, of "
+    "training counted through all epochs as in skipped_episodes.csv; split=train (default), val or test; "
+    "and data.KEY=VALUE and evaluation.KEY=VALUE as metanas-evaluate takes them"
 )
 Row = dict[str, float]
 COLUMNS = {
@@ -50,9 +50,9 @@ def run(settings: Sequence[str]) -> list[Row]:
         UserError: a word that makes no sense, or no such checkpoint or episode.
     """
     ours, overrides = parse(settings)
-    cfg = cli.compose_checked(["run_dir=.", *overrides])
-    cfg.ckpt_path = ours["ckpt_path"]
-    config = as_trained(cli.to_config(cfg, trains=False), overrides)
+    asked = cli.to_config(cli.compose_checked(["run_dir=.", *overrides]), trains=False)
+    asked.ckpt_path = ours["ckpt_path"] = named_checkpoint(ours["ckpt_path"], ".")
+    config = as_trained(asked, overrides)
     module, datamodule = load(config)
     split, number = ours["split"], int(ours["episode"])
     batch = datamodule.batch_of(split, number)

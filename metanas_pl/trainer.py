@@ -26,12 +26,13 @@ from pytorch_lightning.profilers import (
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from metanas_pl.allocator import keep_freed_memory
-from metanas_pl.cli import is_first_process
 from metanas_pl.conf import Config
 from metanas_pl.errors import RunFailed, UserError
+from metanas_pl.survival.checkpoint import read
 from metanas_pl.survival.checkpoint_io import WholeCheckpointIO
+from metanas_pl.survival.ranks import is_first_process
 from metanas_pl.survival.resume import is_inside
-from metanas_pl.survival.run_log import LogPosition, RunLog
+from metanas_pl.survival.run_log import WANDB_ID, LogPosition, RunLog
 
 PROFILERS = {
     "simple": SimpleProfiler,
@@ -78,10 +79,11 @@ def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
         warnings.filterwarnings("ignore", message=message)
     log = RunLog(run_dir)
     loggers: list[Any] = [log]
+    resumes = is_inside(config.ckpt_path, config.run_dir)
     if config.logger:
-        loggers.append(make("logger", config.logger))
+        loggers.append(make_logger(config, resumes))
     callbacks = make_callbacks(config)
-    callbacks.append(LogPosition(log, resumes=is_inside(config.ckpt_path, config.run_dir)))
+    callbacks.append(LogPosition(log, resumes))
     try:
         trainer = build(
             **{**config.trainer, "profiler": make_profiler(config, run_dir)},
@@ -135,6 +137,17 @@ def make(key: str, config: Any) -> Any:
     except InstantiationException as error:
         cause = error.__cause__ or error
         raise UserError(f"{key}={config.get('_target_')}: {cause}") from error
+
+
+def make_logger(config: Config, resumes: bool) -> Any:
+    """The chosen logger; W&B goes on in the run that the checkpoint names, if it is of this run folder."""
+    logger = make("logger", config.logger)
+    chosen = config.logger.get("id") or config.logger.get("version")
+    if not (resumes and isinstance(logger, WandbLogger)) or chosen:
+        return logger
+    assert config.ckpt_path is not None
+    known = read(config.ckpt_path).get(WANDB_ID)
+    return logger if known is None else make("logger", {**config.logger, "id": str(known)})
 
 
 def make_callbacks(config: Config) -> list[pl.Callback]:

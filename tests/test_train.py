@@ -118,15 +118,15 @@ def test_checkpoints_hold_plain_values_only(finished: Path, name: str) -> None:
     assert checkpoint["global_step"] == 2
 
 
-def test_a_second_run_in_the_same_folder(images: Path, tmp_path: Path) -> None:
-    first, second = run(images, tmp_path), run(images, tmp_path)
+def test_a_finished_run_that_is_resumed_says_the_same(images: Path, tmp_path: Path) -> None:
+    first, second = run(images, tmp_path), run(images, tmp_path, "resume=auto")
     assert first["test/accuracy"] == second["test/accuracy"]
     assert {name for name in present(tmp_path) if name.endswith(".ckpt")} == {
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
     }
     steps = [int(r["step"]) for r in runs.read_rows(tmp_path / "metrics.csv")]
-    assert steps == sorted(steps), "rows of the first run are left over"
+    assert steps == sorted(steps), "rows of the first run are there twice"
 
 
 def test_a_run_that_ends_in_mid_epoch_is_validated_and_saved(images: Path, tmp_path: Path) -> None:
@@ -286,3 +286,24 @@ def test_trainer_file_names_every_argument_of_the_trainer() -> None:
 def test_trainer_choices(name: str) -> None:
     config = experiment("glyphs_5way_1shot", f"trainer={name}")
     assert config.trainer["devices"] == (2 if name == "ddp" else 1)
+
+
+def test_a_logger_that_fails_at_the_end_loses_no_results(
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from pytorch_lightning.loggers import TensorBoardLogger
+
+    from metanas_pl.errors import RunFailed
+
+    def log_metrics(self: Any, metrics: dict[str, Any], step: int | None = None) -> None:
+        if "test/accuracy" in metrics:
+            raise ConnectionError("the network is gone")
+
+    monkeypatch.setattr(TensorBoardLogger, "log_metrics", log_metrics)
+    with pytest.raises(RunFailed, match="the network is gone.*the results are in"):
+        run(images, tmp_path, "logger=tensorboard")
+    assert json.loads((tmp_path / "results.json").read_text())["test/n_episodes"] == 5
+    assert "accuracy, inductive, relaxed" in capsys.readouterr().out

@@ -99,3 +99,22 @@ def test_without_a_key_a_line_says_what_to_do_before_the_training(tmp_path: Path
     assert last.startswith("error: logger=wandb: ")
     assert "wandb login" in last and "WANDB_MODE=offline" in last
     assert not (tmp_path / "run" / "metrics.csv").exists()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_run_that_goes_on_does_so_on_wandb(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    folder = tmp_path / "run"
+    options = [*tiny(make_images(tmp_path / "images"), folder), "logger=wandb"]
+
+    def begun() -> list[str]:
+        """The ids in the names of the folders of the runs, ``offline-run-<time>-<id>``."""
+        return [path.name.rpartition("-")[2] for path in (folder / "wandb").glob("offline-run-*")]
+
+    run(compose(options))
+    (first,) = begun()
+    run(compose([*options, "trainer.max_steps=4", "resume=auto"]))
+    assert set(begun()) == {first}
+    run(compose([*options, "trainer.max_steps=6", "resume=auto", "+logger.id=mine"]))
+    assert set(begun()) == {first, "mine"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -115,6 +116,7 @@ def resumption(folder: Path) -> Attempt:
         else:
             changed[part] = altered(rng, checkpoint[part]) if part in restored else odd_value(rng)
         torch.save(changed, path)
+        shutil.rmtree(folder / "run", ignore_errors=True)  # a folder with a run in it is refused
         train.run(runs.compose([*options, f"ckpt_path={path}"]))
 
     return attempt

@@ -25,7 +25,7 @@ from metanas_pl.conf import EvaluationConfig, MetaConfig, NASConfig
 from metanas_pl.engine.episode_network import EpisodeNetwork
 from metanas_pl.engine.episode_problem import EpisodeProblem
 from metanas_pl.engine.inner_loop_factory import InnerLoopFactory
-from metanas_pl.engine.metrics import episode_accuracy
+from metanas_pl.engine.metrics import sound_accuracy
 from metanas_pl.engine.task_batch import TaskBatch, prepare, task
 from metanas_pl.errors import UserError
 from metanas_pl.resolve import resolve_all
@@ -274,11 +274,11 @@ class EpisodeLearner:
         queries = problem.task.query_y
 
         def accuracy(weights: Params, mixing: Mixing, norm: str = "inductive") -> Tensor:
-            return episode_accuracy(problem.query_logits(weights, mixing, norm), queries)
+            return sound_accuracy(problem.query_logits(weights, mixing, norm), queries)
 
         relaxed = problem.query_logits(weights, mixing)
         return Evaluation(
-            episode_accuracy(relaxed, queries),
+            sound_accuracy(relaxed, queries),
             accuracy(weights, mixing, "transductive"),
             accuracy(weights, self.space.prune(mixing)),
             accuracy(*before),

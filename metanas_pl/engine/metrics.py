@@ -74,6 +74,18 @@ def episode_accuracy(logits: Tensor, y: Tensor) -> Tensor:
     return (logits.argmax(-1) == y).sum(-1) / (y >= 0).sum(-1)
 
 
+def sound_accuracy(logits: Tensor, y: Tensor) -> Tensor:
+    """:func:`episode_accuracy` of one episode, NaN if logits of a query are NaN or infinite.
+
+    Minus infinity is the logit of a class that the episode does not have.
+
+    >>> sound_accuracy(torch.tensor([[2.0, 1.0], [0.0, torch.nan]]), torch.tensor([0, 0]))
+    tensor(nan)
+    """
+    sound = (logits < torch.inf).all(-1) | (y < 0)
+    return torch.where(sound.all(), episode_accuracy(logits, y), torch.nan)
+
+
 def mean_interval95(values: Tensor) -> tuple[float, float]:
     """Mean of ``values (T,)`` and the half-width of its 95 % interval, in float64.
 

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 from lightning_fabric.loggers.logger import rank_zero_experiment
-from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.trainer.states import TrainerFn
 
 from metanas_pl.survival.disk import RowsFile
+
+WANDB_ID = "wandb_id"  # of a checkpoint: the run on W&B that it belongs to
 
 
 class RunLog(CSVLogger):
@@ -81,6 +83,9 @@ class LogPosition(pl.Callback):
             self.run_log.save()
             self.run_log.experiment.file.sync()
             checkpoint["n_log_rows"] = self.run_log.experiment.file.n_rows
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    checkpoint[WANDB_ID] = logger.version
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
