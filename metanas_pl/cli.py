@@ -46,8 +46,15 @@ OBJECTIVE = "val/best_accuracy"  # the result that a sweep maximises
 
 def register_schemas() -> None:
     """Make the dataclasses of ``metanas_pl.conf`` known to Hydra."""
+    schema = OmegaConf.structured(conf.Config)
+    for group in (
+        schema.data,
+        schema.nas,
+        schema.meta,
+    ):  # whose options are checked by what they name
+        OmegaConf.set_struct(group.options, False)
     store = ConfigStore.instance()
-    store.store(name="config_schema", node=conf.Config)
+    store.store(name="config_schema", node=schema)
     store.store(group="space", name="cells_schema", node=conf.CellSpaceConfig)
     store.store(group="space", name="conv4_schema", node=conf.Conv4Config)
     store.store(group="space", name="resnet12_schema", node=conf.ResNet12Config)
