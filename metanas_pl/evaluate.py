@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -11,6 +13,8 @@ from omegaconf import DictConfig
 
 from metanas_pl import cli, conf
 from metanas_pl.errors import UserError
+from metanas_pl.survival.resume import find
+from metanas_pl.survival.run_folder import check_free, has_checkpoints, held
 
 TAKES = ("data", "evaluation", "trainer", "logger", "callbacks", "ckpt_path", "run_dir")
 CHANGES = {  # keys that an override changes here, where it is not the one that it names
@@ -28,22 +32,42 @@ def run(cfg: DictConfig) -> dict[str, Any]:
         UserError: no checkpoint is named, it does not fit the overrides, or the data is not that of
             its training.
     """
-    from metanas_pl.assembly import make_trainer
     from metanas_pl.train import test
+    from metanas_pl.trainer import begin_logging, make_trainer
 
     if cfg.ckpt_path is None:
         raise UserError(
-            "ckpt_path is missing: metanas-evaluate ckpt_path=<run>/checkpoints/best.ckpt"
+            "ckpt_path is missing: metanas-evaluate ckpt_path=<run folder> (or a file in it)"
+        )
+    cfg.ckpt_path = named_checkpoint(cfg.ckpt_path, cfg.run_dir)
+    if has_checkpoints(cfg.run_dir):  # a training, whose own results stay
+        cfg.run_dir = str(
+            Path(cfg.run_dir, "evaluations", f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
         )
     config = as_trained(cli.to_config(cfg, trains=False), HydraConfig.get().overrides.task)
-    run_dir = cli.make_run_dir(config)
-    module, datamodule = load(config)
-    with make_trainer(config, run_dir) as trainer:
-        return test(trainer, module, datamodule, config, run_dir, None, {})
+    with held(config.run_dir):
+        check_free(config.run_dir, None)
+        run_dir = cli.make_run_dir(config)
+        module, datamodule = load(config)
+        with make_trainer(config, run_dir) as trainer:
+            begin_logging(trainer, config)
+            return test(trainer, module, datamodule, config, run_dir, None, {})
+
+
+def named_checkpoint(named: str, run_dir: str) -> str:
+    """The file that ``ckpt_path`` names; printed, if it is a run that is named.
+
+    Raises:
+        UserError: there is none.
+    """
+    path = find(named, run_dir)
+    if path != named:
+        print(f"{'ckpt_path':<10}{path}")
+    return path
 
 
 def load(config: conf.Config) -> tuple[Any, Any]:
-    """The trained module of ``ckpt_path``, and its data: that of the training, unless asked otherwise."""
+    """The trained module of ``ckpt_path``, and its data: that of the training, if not told otherwise."""
     from metanas_pl.assembly import make_datamodule, trained_module
     from metanas_pl.data.identity import checked
 
@@ -54,6 +78,8 @@ def load(config: conf.Config) -> tuple[Any, Any]:
     known = checkpoint.get(type(datamodule).__qualname__, {})
     datamodule.trained_on = checked(known)
     datamodule.other_data = config.evaluation.other_data
+    datamodule.prepare_data()
+    datamodule.setup()
     return module, datamodule
 
 

@@ -166,7 +166,8 @@ def pixel_nearest_neighbour(episode: Any) -> Tensor:
     Returns:
         Accuracies, shape ``(T,)``.
     """
-    distance_TQS = torch.cdist(episode.query_x.flatten(2), episode.support_x.flatten(2))
+    pixels = (x.flatten(2).float() for x in (episode.query_x, episode.support_x))
+    distance_TQS = torch.cdist(*pixels)  # which takes no half precision
     n_ways = int(episode.support_y.max()) + 1
     classes = episode.support_y.unsqueeze(-1) == torch.arange(n_ways, device=distance_TQS.device)
     nearest = distance_TQS.unsqueeze(-1).masked_fill(~classes.unsqueeze(1), torch.inf).amin(2)

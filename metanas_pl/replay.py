@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from metanas_pl import cli, conf
+from metanas_pl.console import make_printable
 from metanas_pl.errors import UserError
-from metanas_pl.evaluate import as_trained, load
+from metanas_pl.evaluate import as_trained, load, named_checkpoint
+from metanas_pl.faults import versions
 from metanas_pl.survival.resume import steps_of
 
 if TYPE_CHECKING:
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
 SPLITS = ("train", "val", "test")
 GROUPS = ("data", "evaluation")
 HELP = (
-    "ckpt_path=FILE, a checkpoint; episode=N, the number of the episode, of training counted through all "
-    "epochs as in skipped_episodes.csv; split=train (default), val or test; and data.KEY=VALUE and "
-    "evaluation.KEY=VALUE as metanas-evaluate takes them"
+    "ckpt_path=FILE, a checkpoint or the folder of a run; episode=N, the number of the episode, of "
+    "training counted through all epochs as in skipped_episodes.csv; split=train (default), val or test; "
+    "and data.KEY=VALUE and evaluation.KEY=VALUE as metanas-evaluate takes them"
 )
 Row = dict[str, float]
 COLUMNS = {
@@ -46,12 +48,11 @@ def run(settings: Sequence[str]) -> list[Row]:
         UserError: a word that makes no sense, or no such checkpoint or episode.
     """
     ours, overrides = parse(settings)
+    ours["ckpt_path"] = named_checkpoint(ours["ckpt_path"], ".")
     cfg = cli.compose_checked(["run_dir=.", *overrides])
     cfg.ckpt_path = ours["ckpt_path"]
     config = as_trained(cli.to_config(cfg, trains=False), overrides)
     module, datamodule = load(config)
-    datamodule.prepare_data()
-    datamodule.setup()
     split, number = ours["split"], int(ours["episode"])
     batch = datamodule.batch_of(split, number)
     rows = steps(module, episodes_of(module, batch, split, ours["ckpt_path"]), split)
@@ -182,7 +183,9 @@ def print_table(rows: Sequence[Row], title: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Console script."""
     parser = argparse.ArgumentParser("metanas-replay", description=__doc__)
+    parser.add_argument("--version", action="version", version=versions())
     parser.add_argument("settings", metavar="KEY=VALUE", nargs="*", help=HELP)
+    make_printable()
     settings = parser.parse_args(arguments).settings
     cli.register_schemas()
     cli.with_short_errors(lambda: run(settings))

@@ -72,6 +72,17 @@ def write(run_dir: Path, results: Results, rows: Sequence[Mapping[str, Any]]) ->
     write_whole(run_dir / "results.json", (json.dumps(results, indent=2) + "\n").encode())
 
 
+def log(trainer: Any, results: Results) -> None:
+    """Hand the loggers of the first process the numbers that the test has not given them."""
+    if not trainer.is_global_zero:
+        return
+    numbers = {k: v for k, v in results.items() if isinstance(v, int | float)}
+    news = {k: v for k, v in numbers.items() if k not in trainer.logged_metrics}
+    for logger in trainer.loggers:
+        logger.log_metrics(news, step=trainer.global_step)
+        logger.save()
+
+
 def print_table(results: Results, title: str) -> None:
     """Print the results as one table."""
     from rich.console import Console

@@ -10,31 +10,43 @@ from typing import Any
 from omegaconf import DictConfig
 
 from metanas_pl import cli, conf
-from metanas_pl.errors import AFTER_SIGNAL
+from metanas_pl.errors import AFTER_SIGNAL, RunFailed
 from metanas_pl.survival.ranks import naming_lost_ranks
 from metanas_pl.survival.resume import choose_checkpoint, steps_of
+from metanas_pl.survival.run_folder import check_free, held
+
+ANOTHER_PROCESSOR = "on another kind of processor the same seed may give another one"
 
 
 def run(cfg: DictConfig | conf.Config) -> dict[str, Any]:
     """Meta-train, test the best checkpoint, write the run folder; returns the results.
 
     Raises:
-        ValueError: a configuration that makes no sense.
+        UserError: a configuration that makes no sense, or a run folder that is in use or holds another run.
         SystemExit: after Ctrl-C (code 130), SIGTERM (143) or SIGUSR1 (138); ``last.ckpt`` is then saved.
         RunFailed: no space is left, or the tasks give no finite meta-gradients any more.
     """
+    config = cfg if isinstance(cfg, conf.Config) else cli.to_config(cfg)
+    with held(config.run_dir):
+        config.ckpt_path, config.resume = choose_checkpoint(config), None
+        check_free(config.run_dir, config.ckpt_path)
+        return train_and_test(config)
+
+
+def train_and_test(config: conf.Config) -> dict[str, Any]:
+    """What :func:`run` does in a run folder of its own."""
     import pytorch_lightning as pl
 
-    from metanas_pl.assembly import make_datamodule, make_module, make_trainer
+    from metanas_pl.assembly import checked_datamodule, make_module
     from metanas_pl.describe import describe
     from metanas_pl.survival.checkpoint import going_on_from
+    from metanas_pl.trainer import begin_logging, make_trainer
 
-    config = cfg if isinstance(cfg, conf.Config) else cli.to_config(cfg)
-    config.ckpt_path, config.resume = choose_checkpoint(config), None
     run_dir = cli.make_run_dir(config)
     pl.seed_everything(config.seed, verbose=False)
-    datamodule, module = make_datamodule(config), make_module(config)
     with make_trainer(config, run_dir) as trainer, naming_lost_ranks(trainer):
+        datamodule, module = checked_datamodule(config), make_module(config)
+        begin_logging(trainer, config)
         if trainer.is_global_zero:
             print(describe(config, module))
         first_step = steps_done(config, module)
@@ -88,26 +100,45 @@ def test(
     ckpt_path: str | None,
     training: dict[str, Any],
 ) -> dict[str, Any]:
-    """Test on the fixed list of test episodes and report; returns the results."""
+    """Test on the fixed list of test episodes and report; returns the results.
+
+    They are on the disk before a logger hears of them or a line is printed.
+
+    Raises:
+        RunFailed: a logger or a picture failed afterwards; the files are whole.
+    """
+    from pytorch_lightning.callbacks import LambdaCallback
+
     from metanas_pl import report
 
     begin = time.perf_counter()
-    trainer.test(module, datamodule, ckpt_path=ckpt_path, verbose=False, weights_only=True)
-    rows = module.gathered_test_rows()
-    results = report.summarize(rows) | training
-    results |= {"test/seconds": time.perf_counter() - begin, "seed": config.seed}
-    results |= report.of_the_data(datamodule.store) | report.environment()
-    if trainer.is_global_zero:
-        report.write(run_dir, results, rows)
-        numbers = {k: v for k, v in results.items() if isinstance(v, int | float)}
-        news = {k: v for k, v in numbers.items() if k not in trainer.logged_metrics}
-        for logger in trainer.loggers:
-            logger.log_metrics(news, step=trainer.global_step)
-            logger.save()
-        report.print_table(results, title(config, module))
-        if (genotype := module.genotype()) is not None:
-            print(f"meta-genotype\n{genotype}")
-        print(f"written to {run_dir}")
+    results: dict[str, Any] = {}
+
+    def keep(trainer: Any, module: Any) -> None:
+        rows = module.gathered_test_rows()
+        results.update(report.summarize(rows) | training)
+        results.update({"test/seconds": time.perf_counter() - begin, "seed": config.seed})
+        results.update(report.of_the_data(datamodule.store) | report.environment())
+        if trainer.is_global_zero:
+            report.write(run_dir, results, rows)
+
+    trainer.callbacks.append(LambdaCallback(on_test_epoch_end=keep))
+    try:
+        trainer.test(module, datamodule, ckpt_path=ckpt_path, verbose=False, weights_only=True)
+        report.log(trainer, results)
+    except Exception as error:
+        if not results or isinstance(error, RunFailed):
+            raise
+        why = f"{type(error).__name__}: {error}"
+        raise RunFailed(
+            f"after the test a logger or a picture failed ({why}); the results are in {run_dir}"
+        ) from error
+    finally:
+        if results and trainer.is_global_zero:
+            report.print_table(results, title(config, module))
+            if (genotype := module.genotype()) is not None:
+                print(f"meta-genotype ({ANOTHER_PROCESSOR})\n{genotype}")
+            print(f"written to {run_dir}")
     return results
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -10,7 +11,9 @@ from typing import Any, get_type_hints
 import pytest
 import yaml
 
-from metanas_pl import cli, conf, evaluate, train
+import metanas_pl
+from metanas_pl import cli, conf, evaluate, replay, train
+from metanas_pl.data_command import main as data_command
 from tests.runs import execute
 
 MISTAKES = [
@@ -26,7 +29,7 @@ MISTAKES = [
     ("data.n_shots=30", ["data.n_shots=30", "20"]),
     ("trainer.devices=4", ["trainer.devices=4", "data.meta_batch_size=6"]),
     ("ckpt_path=nowhere.ckpt", ["ckpt_path=nowhere.ckpt", "no such file"]),
-    ("ckpt_path=/", ["ckpt_path=/", "no such file"]),
+    ("ckpt_path=/", ["ckpt_path=/", "there is no"]),
     ("data.source=nothing", ["data.source='nothing'", "glyphs"]),
     ("data=folder", ["data.root"]),
     ("trainer.accelerator=tpux", ["tpux"]),
@@ -46,6 +49,20 @@ MISTAKES = [
     ("trainer.strategy=fsdp", ["trainer.strategy=fsdp", "all parameters", "trainer.strategy=ddp"]),
     ("trainer.strategy=deepspeed_stage_2", ["deepspeed_stage_2", "trainer.strategy=ddp"]),
     ("trainer.accumulate_grad_batches=7", ["data.n_train_episodes=600", "grad_batches=42"]),
+    ("trainer.max_steps=ten", ["trainer.max_steps=ten", "a whole number from 0 on"]),
+    ("trainer.accelerator=gpu", ["trainer", "gpu"]),
+    ("trainer.precision=bf16-mixed", ["trainer.precision=bf16-mixed", "32 on a CPU"]),
+    ("logger.level=3", ["logger.level"]),
+    ("logger=nothing", ["logger/nothing", "tensorboard"]),
+    ("callbacks.best.mode=foo", ["callbacks.best=", "mode"]),
+    ("callbacks.best._target_=no.such.thing", ["callbacks.best=no.such.thing"]),
+    ("seed", ["seed cannot be read", "KEY=VALUE"]),
+    ("run_dir=/proc/x", ["run folder", "/proc/x"]),
+    ("data=null", ["data=null", "omniglot"]),
+    ("data.root=/a=b", ["data.root=/a=b", """'data.root="/a=b"'"""]),
+    ("-m seed=0,ten", ["seed=ten", "Integer"]),
+    ("-m data.n_wayz=1,2", ["data.n_wayz", "did you mean data.n_ways"]),
+    ("--cfg job data.n_wayz=1", ["data.n_wayz", "did you mean data.n_ways"]),
     ("trainer.profiler=fast", ["trainer.profiler=fast", "simple, advanced, pytorch"]),
     ("hydra/launcher=submitit", ["hydra/launcher/submitit", "metanas_pl[cluster]"]),
     ("nas.alpha_gradient=os.nothing", ["nas.alpha_gradient=os.nothing", "cannot be imported"]),
@@ -148,3 +165,82 @@ def test_help_lists_every_group_and_key(choice: str, space: type[Any], tmp_path:
 
 def test_the_configuration_folder_is_found() -> None:
     assert (Path(cli.CONFIG_DIR) / "config.yaml").is_file()
+
+
+def test_a_fault_is_told_from_a_mistake(monkeypatch: Any, tmp_path: Path, capsys: Any) -> None:
+    """A ValueError that nobody foresaw is no line without a trace."""
+
+    def run(cfg: Any) -> Any:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(train, "main", lambda: cli.main(run))
+    assert main(monkeypatch, tmp_path) == 1
+    error = capsys.readouterr().err
+    (file,) = tmp_path.glob("fault-*.txt")
+    assert "fault of metanas_pl" in error and str(file) in error and len(error.splitlines()) == 2
+    assert "in run" in file.read_text()
+
+
+def test_a_wrong_root_ends_before_anything_is_described_or_built(
+    monkeypatch: Any, tmp_path: Path, capsys: Any
+) -> None:
+    def build(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the network is built before the data are there")
+
+    monkeypatch.setattr("metanas_pl.assembly.make_module", build)
+    assert main(monkeypatch, tmp_path, "data=folder", f"data.root={tmp_path}/none") == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and f"{tmp_path}/none" in printed.err
+
+
+@pytest.mark.parametrize("below", ["file", "file/cache"])
+def test_a_data_folder_that_cannot_be_made(
+    below: str, monkeypatch: Any, tmp_path: Path, capsys: Any
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("METANAS_DATA", str(tmp_path / below))
+    assert main(monkeypatch, tmp_path / "run") == 2
+    error = capsys.readouterr().err
+    assert str(tmp_path / "file") in error and len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("folder", ["file", "file/run", "x" * 300])
+def test_a_run_folder_that_cannot_be_made(
+    folder: str, monkeypatch: Any, tmp_path: Path, capsys: Any
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(monkeypatch, tmp_path / folder) == 2
+    error = capsys.readouterr().err
+    assert "hydra.run.dir" in error and len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [train.main, evaluate.main, replay.main, data_command.main])
+def test_the_version_is_ours(command: Any, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr("sys.argv", ["metanas-…", "--version"])
+    with suppress(SystemExit):
+        command()
+    assert capsys.readouterr().out.startswith(f"metanas_pl {metanas_pl.__version__}, torch ")
+
+
+def test_the_resolved_configuration_is_shown(monkeypatch: Any, tmp_path: Path, capsys: Any) -> None:
+    folder = f"hydra.run.dir={tmp_path}"
+    words = ["--cfg", "job", "--resolve", "data.n_ways=7", folder]
+    monkeypatch.setattr("sys.argv", ["metanas-train", *words])
+    train.main()
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["data"]["n_ways"] == 7 and shown["run_dir"] == str(tmp_path)
+    assert shown["callbacks"]["best"]["dirpath"] == f"{tmp_path}/checkpoints"
+
+
+@pytest.mark.parametrize("group", ["logger", "callbacks", "experiment"])
+def test_a_group_that_can_be_left_out(group: str, monkeypatch: Any, tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    def run(cfg: Any) -> dict[str, float]:
+        seen.append(cfg[group])
+        return {}
+
+    words = [f"{group}=null", f"hydra.run.dir={tmp_path}"]
+    monkeypatch.setattr("sys.argv", ["metanas-train", *words])
+    cli.main(run)
+    assert seen == [None]

@@ -12,9 +12,9 @@ import yaml
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 
 from metanas_pl import cli
-from metanas_pl.assembly import make_trainer
 from metanas_pl.compatibility import check_strategy
 from metanas_pl.train import run
+from metanas_pl.trainer import make_trainer
 from tests.runs import (
     assert_same_training,
     compose,

@@ -118,15 +118,15 @@ def test_checkpoints_hold_plain_values_only(finished: Path, name: str) -> None:
     assert checkpoint["global_step"] == 2
 
 
-def test_a_second_run_in_the_same_folder(images: Path, tmp_path: Path) -> None:
-    first, second = run(images, tmp_path), run(images, tmp_path)
+def test_a_finished_run_that_is_resumed_says_the_same(images: Path, tmp_path: Path) -> None:
+    first, second = run(images, tmp_path), run(images, tmp_path, "resume=auto")
     assert first["test/accuracy"] == second["test/accuracy"]
     assert {name for name in present(tmp_path) if name.endswith(".ckpt")} == {
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
     }
     steps = [int(r["step"]) for r in runs.read_rows(tmp_path / "metrics.csv")]
-    assert steps == sorted(steps), "rows of the first run are left over"
+    assert steps == sorted(steps), "rows of the first run are there twice"
 
 
 def test_a_run_that_ends_in_mid_epoch_is_validated_and_saved(images: Path, tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from metanas_pl.errors import UserError
 from metanas_pl.train import run
-from tests.runs import compose, make_images, tiny
+from tests.runs import compose, execute, make_images, tiny
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -49,12 +50,17 @@ def test_an_offline_run_holds_config_metrics_and_cells(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("mistake", "codes"), [("trainer.max_steps=x", []), ("data.n_ways=99", [1])]
+    ("mistake", "codes"),
+    [
+        ("trainer.max_steps=x", []),
+        ("data.n_ways=99", []),
+        ("trainer.limit_train_batches=0.01", [1]),
+    ],
 )
 def test_a_run_that_fails_is_no_finished_one(
     mistake: str, codes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before the Trainer there is no run on W&B, and none is begun to be ended."""
+    """Before the settings and the data are checked no run on W&B is begun."""
     import wandb
 
     begun, ended = [], []
@@ -71,7 +77,7 @@ def test_a_run_that_fails_is_no_finished_one(
     monkeypatch.setattr(wandb, "init", init)
     monkeypatch.setattr(wandb, "finish", finish)
     options = tiny(make_images(tmp_path / "images"), tmp_path / "run")
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises(UserError):
         run(compose([*options, "logger=wandb", mistake]))
     assert ended == codes and len(begun) == len(codes)
 
@@ -79,3 +85,17 @@ def test_a_run_that_fails_is_no_finished_one(
 def test_wandb_is_imported_only_where_it_is_used() -> None:
     code = "import sys, metanas_pl.train, metanas_pl.cli; assert 'wandb' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_a_key_a_line_says_what_to_do_before_the_training(tmp_path: Path) -> None:
+    """In a process of its own: W&B reads its environment once."""
+    home = {"HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc")}
+    options = tiny(make_images(tmp_path / "images"), tmp_path / "run")
+    env = {"WANDB_MODE": "online", "WANDB_API_KEY": "", "WANDB_BASE_URL": "http://127.0.0.1:9"}
+    done = execute("train", [*options, "logger=wandb"], tmp_path, **home, **env)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: logger=wandb: ")
+    assert "wandb login" in last and "WANDB_MODE=offline" in last
+    assert not (tmp_path / "run" / "metrics.csv").exists()

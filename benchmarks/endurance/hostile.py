@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks.endurance._loaders import LOADERS, Attempt
-from metanas_pl.cli import is_mistake
+from metanas_pl.errors import UserError
 
 SECONDS = 20  # of CPU time
 WAITING = 300  # seconds of the clock, for a case that waits
@@ -85,7 +85,7 @@ def judged(attempt: Callable[[], None], watch: Watch) -> Outcome:
         outcome = Outcome("refused") if error.code == 2 else Outcome("bad", f"exit {error.code}")
     except (Exception, Hang) as error:
         outcome = Outcome("bad", "".join(traceback.format_exception(error)))
-        if isinstance(error, Exception) and is_mistake(error) and str(error):
+        if isinstance(error, UserError) and str(error):
             outcome = Outcome("refused")
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)

@@ -21,6 +21,7 @@ from metanas_pl.conf.methods import (
     OuterConfig,
 )
 from metanas_pl.conf.spaces import CellSpaceConfig, Conv4Config, Nasbench201Config, ResNet12Config
+from metanas_pl.conf.trainer import check_batches, checked_trainer
 from metanas_pl.conf.types import check_types
 from metanas_pl.ranges import bounds
 
@@ -97,6 +98,10 @@ class Config:
             check_choice("resume", self.resume, ("auto",))
             allowed = "resume=auto takes the newest of the run folder: leave one of them out"
             check(self.ckpt_path is None, "ckpt_path", self.ckpt_path, allowed)
+        self.trainer = checked_trainer(self.trainer)
+        data = self.data
+        n_test = -(-data.n_test_episodes // data.eval_batch_size)
+        check_batches(self.trainer, data.n_train_episodes // data.meta_batch_size, n_test)
         self._check_ways()
 
     def _check_ways(self) -> None:

@@ -8,6 +8,9 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from metanas_pl.console import make_printable
+from metanas_pl.faults import versions, with_short_errors
+
 # name of the command -> module in this package
 COMMANDS = {
     "list": "listing",
@@ -18,27 +21,20 @@ COMMANDS = {
     "remove": "removing",
 }
 EPILOG = "Stores are kept in $METANAS_DATA, or in your cache folder if that is not set."
-INTERRUPTED = 130  # exit code after Ctrl-C, as shells count it
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Console script; exits with 0, 1 (a check failed), 2 (a mistake) or 130 (Ctrl-C)."""
+    make_printable()
     warnings.showwarning = _one_line
     args = make_parser().parse_args(arguments)
-    try:
-        code = args.run(args)
-    except KeyboardInterrupt:
-        print("\ninterrupted: no half-built store is left behind", file=sys.stderr)
-        code = INTERRUPTED
-    except (ValueError, RuntimeError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 2
-    raise SystemExit(code)
+    raise SystemExit(with_short_errors(lambda: args.run(args)))
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands; ``run`` of what it returns is the command's function."""
     parser = argparse.ArgumentParser("metanas-data", description="Data sets.", epilog=EPILOG)
+    parser.add_argument("--version", action="version", version=versions())
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, module_name in COMMANDS.items():
         module = importlib.import_module(f"metanas_pl.data_command.{module_name}")

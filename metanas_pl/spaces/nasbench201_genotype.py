@@ -72,7 +72,7 @@ class Nasbench201Genotype(Architecture):
 
         >>> Nasbench201Genotype.from_text("|none~0|")
         Traceback (most recent call last):
-        UserError: a NAS-Bench-201 cell has nodes of 1, 2 and 3 edges, not [1]
+        metanas_pl.errors.UserError: a NAS-Bench-201 cell has nodes of 1, 2 and 3 edges, not [1]
         """
         nodes = [node.strip("|").split("|") for node in text.split("+")]
         genotype = cls(tuple(tuple(edge.partition("~")[0] for edge in node) for node in nodes))

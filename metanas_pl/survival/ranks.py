@@ -1,4 +1,4 @@
-"""Which process is gone, where the others cannot reach it any more."""
+"""The processes of a run: which is the first, and which is gone where others cannot reach it any more."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ from metanas_pl.errors import RunFailed
 
 PATIENCE_S = 3.0
 """For how long a process that closed its connections may still be on its way out."""
+
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+"""Environment variables that number the processes of a run."""
+
+
+def is_first_process() -> bool:
+    """Whether this is rank 0, by the environment in which Lightning, torchrun or srun started it."""
+    return all(int(os.environ.get(name) or 0) == 0 for name in RANKS)
 
 
 @contextmanager

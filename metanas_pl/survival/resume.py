@@ -1,4 +1,4 @@
-"""Where a run goes on."""
+"""Where a run goes on, and which file of a run folder is meant."""
 
 from __future__ import annotations
 
@@ -8,42 +8,77 @@ from typing import Any
 from metanas_pl.conf import Config
 from metanas_pl.errors import UserError
 
-LAST = "last"  # ckpt_path: the newest of the run folder
+CHECKPOINTS = "checkpoints"  # the folder of them in a run folder
+BEST, LAST = "best", "last"  # ckpt_path: the best and the newest of a run folder
 
 
 def choose_checkpoint(config: Config) -> str | None:
-    """Path of the checkpoint to go on with: ``ckpt_path``, or the newest of the run folder.
+    """Path of the checkpoint to go on with: what ``ckpt_path`` names, or the newest of the run folder.
 
     ``resume=auto`` begins anew where the run folder has none; ``ckpt_path=last`` refuses to.
 
     Raises:
         UserError: there is no such checkpoint.
     """
-    if config.resume is None and config.ckpt_path != LAST:
-        return config.ckpt_path
-    found = newest(checkpoint_folder(config))
-    if found is None and config.ckpt_path == LAST:
-        raise UserError(f"ckpt_path=last: there is no checkpoint in {checkpoint_folder(config)}")
-    return None if found is None else str(found)
+    run_dir = Path(config.run_dir).resolve()
+    if config.resume is not None:
+        found = newest(run_dir / CHECKPOINTS)
+        return None if found is None else str(found)
+    if config.ckpt_path is None:
+        return None
+    return find(config.ckpt_path, run_dir, default=LAST)
 
 
-def checkpoint_folder(config: Config) -> Path:
-    """Where a run keeps its checkpoints."""
-    return Path(config.run_dir).resolve() / "checkpoints"
+def find(name: str, run_dir: str | Path, default: str = BEST) -> str:
+    """The file that ``ckpt_path`` means.
+
+    Args:
+        name: a file; ``best`` or ``last`` (the newest) of ``run_dir``; or a run folder, alone or with one
+            of these behind it, as ``runs/a/last``.
+        run_dir: the folder of this run.
+        default: what a run folder alone means, ``best`` or ``last``.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    path = Path(name)
+    if name in (BEST, LAST):
+        folder, which = Path(run_dir), name
+    elif path.is_dir():
+        folder, which = path, default
+    elif path.name in (BEST, LAST) and path.parent.is_dir():
+        folder, which = path.parent, path.name
+    else:
+        if not path.is_file():
+            raise UserError(f"ckpt_path={name}: there is no such file or run folder")
+        return name
+    folder = folder / CHECKPOINTS if (folder / CHECKPOINTS).is_dir() else folder
+    found = newest(folder) if which == LAST else folder / f"{BEST}.ckpt"
+    if found is None or not found.is_file():
+        known = ", ".join(sorted(file.name for file in folder.glob("*.ckpt"))) or "none"
+        what = f"{BEST}.ckpt" if which == BEST else "checkpoint that loads"
+        raise UserError(f"ckpt_path={name}: there is no {what} in {folder} (checkpoints: {known})")
+    return str(found)
 
 
 def newest(folder: Path) -> Path | None:
     """The checkpoint of the most outer steps, the last written of several; what does not load is none."""
-    from metanas_pl.survival import checkpoint  # loads torch
-
     found = []
     for path in folder.glob("*.ckpt"):
-        try:
-            step = steps_of(checkpoint.read(str(path)))
-        except ValueError:
-            continue
-        found.append((step, path.stat().st_mtime_ns, path))
+        step = step_in(path)
+        if step is not None:
+            found.append((step, path.stat().st_mtime_ns, path))
     return max(found)[-1] if found else None
+
+
+def step_in(path: Path) -> int | None:
+    """Outer steps behind a file; None if it is no checkpoint that loads."""
+    from metanas_pl.survival import checkpoint  # loads torch
+
+    try:
+        return steps_of(checkpoint.read(str(path)))
+    except UserError:
+        return None
 
 
 def steps_of(content: dict[str, Any]) -> int:
