@@ -69,7 +69,7 @@ def decoded(data: bytes, how: Decoding = Decoding()) -> Iterator[Any]:  # noqa: 
         with warnings.catch_warnings():
             # max_pixels is stricter
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(data), formats=_known_formats())
+            picture = Image.open(io.BytesIO(data), formats=known_formats())
         with picture:
             if picture.width * picture.height > how.max_pixels:
                 raise UserError(
@@ -84,7 +84,7 @@ def decoded(data: bytes, how: Decoding = Decoding()) -> Iterator[Any]:  # noqa: 
         raise UserError(_reason(data, error)) from error
 
 
-def _known_formats() -> list[str]:
+def known_formats() -> list[str]:
     """Those of ``FORMATS`` that the installed Pillow can read."""
     from PIL import Image
 
@@ -102,7 +102,7 @@ def _reason(data: bytes, error: Exception) -> str:
         if data.lstrip()[: len(begin)].lower() == begin.lower():
             return f"it is {name}, not an image of pixels"
     if type(error).__name__ == "UnidentifiedImageError":
-        return f"none of the formats {', '.join(_known_formats())}"
+        return f"none of the formats {', '.join(known_formats())}"
     if type(error).__name__ == "DecompressionBombError":
         return f"it has more than {PILLOWS_LIMIT:,} pixels, which Pillow does not decode"
     return f"{type(error).__name__}: {error}"
