@@ -116,7 +116,7 @@ def test_a_file(tmp_path: Path) -> None:
         ({"splits": ["train"] * 11 + ["val"]}, "class 2 has several splits: train, val"),
         ({"groups": list("ab" * 6)}, "class 1 has several groups: a, b"),
         ({"splits": ["dev"] * 12}, "split 'dev' is none of train, val, test"),
-        ({"labels": [0] * 12, "splits": None}, "1 classes; training, validation and test"),
+        ({"labels": [0] * 12, "splits": None}, "1 classes; train, val, test"),
     ],
 )
 def test_arrays_that_do_not_fit(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

@@ -105,7 +105,7 @@ def _opened(data: bytes) -> Any:
 
     with _opening, warnings.catch_warnings():  # whose filters all threads share
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels says more
-        picture = Image.open(io.BytesIO(data), formats=_known_formats())
+        picture = Image.open(io.BytesIO(data), formats=known_formats())
     if picture.format == "PNG" and "transparency" in picture.info:
         depth, key = data[24], picture.info["transparency"]
         if picture.mode == "RGB" and depth == 16:  # of which Pillow keeps the upper byte
@@ -115,7 +115,7 @@ def _opened(data: bytes) -> Any:
     return picture
 
 
-def _known_formats() -> list[str]:
+def known_formats() -> list[str]:
     """Those of ``FORMATS`` that the installed Pillow can read."""
     from PIL import Image, features
 
@@ -134,7 +134,7 @@ def _reason(data: bytes, error: Exception) -> str:
         if data.lstrip()[: len(begin)].lower() == begin.lower():
             return f"it is {name}, not an image of pixels"
     if type(error).__name__ == "UnidentifiedImageError":
-        return f"none of the formats {', '.join(_known_formats())}"
+        return f"none of the formats {', '.join(known_formats())}"
     if type(error).__name__ == "DecompressionBombError":
         return f"it has more than {PILLOWS_LIMIT:,} pixels, which Pillow does not decode"
     return f"{type(error).__name__}: {error}"
