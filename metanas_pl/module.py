@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
@@ -27,13 +28,25 @@ from metanas_pl.functional.optimizers import AdamState
 from metanas_pl.functional.relaxation import Mask, Mixing, entropy, is_member, is_operation, softmax
 from metanas_pl.learning import Clock, EpisodeLearner, Evaluation
 from metanas_pl.metrics import EpisodeMean
-from metanas_pl.outer import InjectGradient, learning_rate_factor, recount_batches
+from metanas_pl.outer import InjectGradient, check_batch, learning_rate_factor, recount_batches
 from metanas_pl.rows import ACCURACIES, gathered, rows_of
 from metanas_pl.search_space import build_space, complete
 from metanas_pl.spaces.architecture import Architecture
 from metanas_pl.spaces.costs import KINDS, measure
 from metanas_pl.survival.checkpoint import FORMAT_VERSION
 from metanas_pl.survival.tally import TaskTally
+
+LIGHTNING_AND_TORCH = r"pytorch_lightning\.utilities\._pytree"
+"""The module of Lightning that makes a ``LeafSpec``, of which torch 2.13 and later warn."""
+
+NO_FORWARD = (
+    "MetaNASModule has no forward pass: a network comes from adapting to the support images of an episode; "
+    "use Trainer.fit, validate and test with an EpisodeDataModule (prediction and export are on their way)"
+)
+
+COMPILED = (
+    "torch.compile cannot trace an inner loop of gradient steps: give the Trainer the module itself"
+)
 
 
 class MetaNASModule(pl.LightningModule):
@@ -66,6 +79,8 @@ class MetaNASModule(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if len(image_shape) != 3 or any(size < 1 for size in image_shape):
+            raise UserError(f"image_shape={image_shape} makes no sense: give (C, H, W)")
         space = complete(space or {})
         self.nas: NASConfig = from_plain(NASConfig, nas or {})
         self.meta: MetaConfig = from_plain(MetaConfig, meta or {})
@@ -86,7 +101,7 @@ class MetaNASModule(pl.LightningModule):
         self.alphas = nn.ParameterDict(self.space.alphas())
         for name, alpha in self.alphas.items():
             self.register_buffer(f"alive_{name}", torch.ones_like(alpha, dtype=torch.bool))
-        self.register_load_state_dict_post_hook(lambda module, _: module._restrict_space())
+        self.register_load_state_dict_post_hook(_restrict_space_of)
         self.costs = {kind: measure(self.space, kind, image_shape) for kind in KINDS}
         cost = self.costs.get(self.nas.cost.kind)
         self.learner = EpisodeLearner(self.space, self.nas, self.meta, cost)
@@ -104,6 +119,39 @@ class MetaNASModule(pl.LightningModule):
             }
         )
         self.test_rows: list[dict[str, Any]] = []
+
+    # -- what Lightning asks before it begins ------------------------------------------------------
+
+    def setup(self, stage: str) -> None:
+        """Keep a warning about Lightning's own code from the user; refuse what has no meaning here."""
+        warnings.filterwarnings("ignore", message=".*LeafSpec", module=LIGHTNING_AND_TORCH)
+        if stage == "predict":
+            raise UserError(NO_FORWARD)
+        if self._compiler_ctx is not None:
+            raise UserError(COMPILED)
+        precision = str(self.trainer.precision)
+        if "16-mixed" in precision and self.trainer.strategy.root_device.type == "cpu":
+            raise UserError(f"trainer.precision={precision} needs a GPU: take 32-true on a CPU")
+
+    def forward(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse: images alone are no episode. So do the exports, which trace this.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(NO_FORWARD)
+
+    to_onnx = to_torchscript = to_tensorrt = forward  # type: ignore[assignment]
+
+    @property
+    def learning_rate(self) -> float:
+        """Outer rate of the weights, for Lightning's ``lr_find``, which tries each rate on all groups."""
+        return self.meta.outer.weight_lr
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        self.meta = replace(self.meta, outer=replace(self.meta.outer, weight_lr=rate))
+        self.hparams["meta"] = plain(self.meta)
 
     # -- theta --------------------------------------------------------------------------------
 
@@ -145,6 +193,7 @@ class MetaNASModule(pl.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One outer step: the query loss, whose backward delivers the mean meta-gradient."""
+        check_batch(batch, self.image_shape)
         theta = self.theta()
         result, self.carried_states = self.learner.meta_gradient(
             theta,
@@ -253,6 +302,7 @@ class MetaNASModule(pl.LightningModule):
     # -- evaluation ---------------------------------------------------------------------------
 
     def _evaluate(self, batch: Any, stage: str) -> Evaluation:
+        check_batch(batch, self.image_shape)
         plan = self.evaluation
         if stage == "val" and self.clock.warm_up:  # alphas that nobody trained yet must not adapt
             plan = replace(plan, arch_steps=0)
@@ -285,7 +335,7 @@ class MetaNASModule(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log the test at this step: Lightning's count is one less if a finished training was resumed."""
-        self.log("step", float(self.trainer.global_step))
+        self.log("step", float(self.trainer.global_step), sync_dist=True)
 
     def gathered_test_rows(self) -> list[dict[str, Any]]:
         """Rows of the test episodes of all processes, in the order of the episodes."""
@@ -315,3 +365,8 @@ class MetaNASModule(pl.LightningModule):
             recount_batches(checkpoint, data.meta_batch_size)
             # Lightning does so after loading, and would round parameters of double precision.
             trainer.precision_plugin.convert_module(self)
+
+
+def _restrict_space_of(module: MetaNASModule, _: Any) -> None:
+    """A function of the file, so that a module can be pickled."""
+    module._restrict_space()
