@@ -39,8 +39,11 @@ NEEDED = ("data", "space", "nas", "meta", "trainer")
 
 def register_schemas() -> None:
     """Make the dataclasses of ``metanas_pl.conf`` known to Hydra."""
+    schema = OmegaConf.structured(conf.Config)
+    for group in (schema.data, schema.nas, schema.meta):
+        OmegaConf.set_struct(group.options, False)  # checked by what takes them
     store = ConfigStore.instance()
-    store.store(name="config_schema", node=conf.Config)
+    store.store(name="config_schema", node=schema)
     store.store(group="space", name="cells_schema", node=conf.CellSpaceConfig)
     store.store(group="space", name="conv4_schema", node=conf.Conv4Config)
     store.store(group="space", name="resnet12_schema", node=conf.ResNet12Config)

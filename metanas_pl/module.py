@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
@@ -30,6 +31,7 @@ from metanas_pl.errors import UserError
 from metanas_pl.finite import check_finite
 from metanas_pl.outer import (
     InjectGradient,
+    check_batch,
     fraction_of_time,
     learning_rate_factor,
     recount_batches,
@@ -40,6 +42,18 @@ from metanas_pl.search_spaces.genotypes.architecture import Architecture
 from metanas_pl.survival.checkpoint import FORMAT_VERSION
 from metanas_pl.survival.tally import TaskTally
 from metanas_pl.types import Mask, Mixing, Theta
+
+LIGHTNING_AND_TORCH = r"pytorch_lightning\.utilities\._pytree"
+"""The module of Lightning that makes a ``LeafSpec``, of which torch 2.13 and later warn."""
+
+NO_FORWARD = (
+    "MetaNASModule has no forward pass: a network comes from adapting to the support images of an episode; "
+    "use Trainer.fit, validate and test with an EpisodeDataModule (prediction and export are on their way)"
+)
+
+COMPILED = (
+    "torch.compile cannot trace an inner loop of gradient steps: give the Trainer the module itself"
+)
 
 
 class MetaNASModule(pl.LightningModule):
@@ -72,6 +86,8 @@ class MetaNASModule(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if len(image_shape) != 3 or any(size < 1 for size in image_shape):
+            raise UserError(f"image_shape={image_shape} makes no sense: give (C, H, W)")
         space = complete(space or {})
         self.nas: NASConfig = from_plain(NASConfig, nas or {})
         self.meta: MetaConfig = from_plain(MetaConfig, meta or {})
@@ -110,6 +126,39 @@ class MetaNASModule(pl.LightningModule):
         )
         self.test_rows: list[dict[str, Any]] = []
 
+    # -- what Lightning asks before it begins ------------------------------------------------------
+
+    def setup(self, stage: str) -> None:
+        """Keep a warning about Lightning's own code from the user; refuse what has no meaning here."""
+        warnings.filterwarnings("ignore", message=".*LeafSpec", module=LIGHTNING_AND_TORCH)
+        if stage == "predict":
+            raise UserError(NO_FORWARD)
+        if self._compiler_ctx is not None:
+            raise UserError(COMPILED)
+        precision = str(self.trainer.precision)
+        if "16-mixed" in precision and self.trainer.strategy.root_device.type == "cpu":
+            raise UserError(f"trainer.precision={precision} needs a GPU: take 32-true on a CPU")
+
+    def forward(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse: images alone are no episode. So do the exports, which trace this.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(NO_FORWARD)
+
+    to_onnx = to_torchscript = to_tensorrt = forward  # type: ignore[assignment]
+
+    @property
+    def learning_rate(self) -> float:
+        """Outer rate of the weights, for Lightning's ``lr_find``, which tries each rate on all groups."""
+        return self.meta.outer.weight_lr
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        self.meta = replace(self.meta, outer=replace(self.meta.outer, weight_lr=rate))
+        self.hparams["meta"] = plain(self.meta)
+
     # -- theta --------------------------------------------------------------------------------
 
     def theta(self) -> Theta:
@@ -146,6 +195,7 @@ class MetaNASModule(pl.LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One outer step: the query loss, whose backward delivers the mean meta-gradient."""
+        check_batch(batch, self.image_shape)
         theta = self.theta()
         result, self.carried_states = self.learner.meta_gradient(
             theta,
@@ -265,6 +315,7 @@ class MetaNASModule(pl.LightningModule):
     # -- evaluation ---------------------------------------------------------------------------
 
     def _evaluate(self, batch: Any, stage: str) -> Evaluation:
+        check_batch(batch, self.image_shape)
         plan = self.evaluation
         if stage == "val" and self.clock.warm_up:  # as it trains: no alpha-step, and T at t_max
             plan = replace(plan, arch_steps=0, t_min=self.nas.t_max)
@@ -297,7 +348,7 @@ class MetaNASModule(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log the test at this step: Lightning's count is one less if a finished training was resumed."""
-        self.log("step", float(self.trainer.global_step))
+        self.log("step", float(self.trainer.global_step), sync_dist=True)
 
     def gathered_test_rows(self) -> list[dict[str, Any]]:
         """Rows of the test episodes of all processes, in the order of the episodes."""

@@ -46,7 +46,6 @@ NOT_FOR_USERS = (
     ".*does not have many workers.*",  # episodes are cheap: data.num_workers is chosen on purpose
     ".*exists and is not empty.*",  # a run folder may be used again, to resume
     ".*is smaller than the logging interval.*",  # log_every_n_steps counts through all epochs
-    r".*isinstance\(treespec, LeafSpec\).*",  # Lightning's own use of torch
 )
 
 

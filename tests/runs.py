@@ -77,6 +77,7 @@ def tiny(images: Path, run_dir: Path | None = None) -> list[str]:
         "meta.inner.steps=2",
         "meta.inner.test_steps=3",
         "meta.inner.test_arch_steps=2",
+        "meta.inner.test_anneal_steps=2",
         "meta.outer.warm_up_steps=1",
         "trainer.max_steps=2",
         "trainer.enable_progress_bar=false",

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import pickle
+import warnings
+from collections.abc import Callable
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import (
+    EarlyStopping,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    StochasticWeightAveraging,
+)
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.tuner import Tuner
 from torch.utils import _pytree as pytree
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
+from metanas_pl import EpisodeDataModule
 from metanas_pl.conf import EvaluationConfig
 from metanas_pl.engine import episode_learner
+from metanas_pl.errors import UserError
 from tests.conftest import TINY_SPACE, RandomEpisode, make_module, random_episode
-from tests.runs import assert_equal
+from tests.runs import assert_equal, make_images
 
 
 class Episodes(torch.utils.data.Dataset[RandomEpisode]):
@@ -50,10 +63,30 @@ def trainer(**options: Any) -> pl.Trainer:
 
 @pytest.fixture(autouse=True)
 def _no_worker_advice(recwarn: Any) -> None:
-    import warnings
-
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_images(tmp_path_factory.mktemp("images") / "root")
+
+
+@pytest.fixture
+def data(images: Path) -> EpisodeDataModule:
+    """3-way episodes of 12x12 pixels: 4 outer steps an epoch, 2 batches of validation and of test."""
+    return EpisodeDataModule(
+        source="folder",
+        root=str(images),
+        cache_dir=str(images.parent / "cache"),
+        n_ways=3,
+        n_queries=2,
+        meta_batch_size=2,
+        n_train_episodes=8,
+        n_val_episodes=4,
+        n_test_episodes=4,
+        eval_batch_size=2,
+        image_size=12,
+    )
 
 
 @pytest.mark.parametrize("rule", ["reptile", "fomaml"])
@@ -355,3 +388,135 @@ def test_bare_test_in_inference_mode() -> None:
 def test_unknown_function_names_its_key() -> None:
     with pytest.raises(ValueError, match="meta.meta_gradient=no.such.function cannot be imported"):
         make_module(meta={"meta_gradient": "no.such.function"})
+
+
+# -- Lightning's habits -----------------------------------------------------------------------
+
+
+def test_fit_and_test_warn_of_nothing(data: EpisodeDataModule) -> None:
+    module, trains = make_module("fomaml"), trainer(max_steps=2)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        trains.fit(module, data)
+        trains.validate(module, data, verbose=False)
+        trains.test(module, data, verbose=False)
+    assert [str(warning.message) for warning in told] == []
+
+
+def test_a_warning_of_other_code_is_not_hidden() -> None:
+    trainer(max_steps=1).fit(make_module("fomaml"), loader())
+    with pytest.warns(FutureWarning, match="LeafSpec"):
+        warnings.warn("LeafSpec", FutureWarning, stacklevel=1)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda module: module(torch.zeros(2, 1, 12, 12)),
+        lambda module: trainer().predict(module, loader()),
+        lambda module: module.to_onnx("never.onnx", torch.zeros(2, 1, 12, 12)),
+        lambda module: module.to_torchscript(),
+        lambda module: module.to_tensorrt(),
+    ],
+    ids=["call", "predict", "onnx", "torchscript", "tensorrt"],
+)
+def test_images_alone_are_no_episode(use: Callable[[Any], Any]) -> None:
+    with pytest.raises(UserError, match="no forward pass.*EpisodeDataModule"):
+        use(make_module())
+
+
+@pytest.mark.parametrize("use", ["fit", "validate", "test"])
+def test_a_loader_of_tuples(use: str) -> None:
+    pairs = DataLoader(TensorDataset(torch.zeros(4, 1, 12, 12), torch.zeros(4)), batch_size=2)
+    loaders = (pairs, pairs) if use == "fit" else (pairs,)
+    with pytest.raises(UserError, match="gives a list.*data.Episode: take an EpisodeDataModule"):
+        getattr(trainer(), use)(make_module(), *loaders)
+
+
+@pytest.mark.parametrize("use", ["fit", "validate", "test"])
+@pytest.mark.parametrize("shape", [(1, 32, 32), (3, 12, 12), (12, 12, 1)])
+def test_images_of_another_shape(
+    use: str, shape: tuple[int, int, int], data: EpisodeDataModule
+) -> None:
+    module = make_module("fomaml", image_shape=shape)
+    with pytest.raises(UserError) as refused:
+        getattr(trainer(), use)(module, data)
+    assert "(1, 12, 12)" in str(refused.value) and f"image_shape={shape}" in str(refused.value)
+
+
+@pytest.mark.parametrize("shape", [(12, 12), (1, 0, 12), ()])
+def test_a_shape_that_is_none(shape: tuple[int, ...]) -> None:
+    with pytest.raises(UserError, match=r"image_shape=.*\(C, H, W\)"):
+        make_module(image_shape=shape)
+
+
+def test_a_compiled_module_is_refused_before_anything_is_compiled() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, as it loads the compiler
+        compiled: Any = torch.compile(make_module())
+    with pytest.raises(UserError, match="torch.compile.*the module itself"):
+        trainer().fit(compiled, loader())
+
+
+@pytest.mark.parametrize("precision", ["16-mixed", "bf16-mixed"])
+def test_half_precision_needs_a_gpu(precision: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # 16-mixed becomes bf16-mixed
+        trains = trainer(precision=precision)
+    with pytest.raises(UserError, match="trainer.precision=.*16.* needs a GPU"):
+        trains.fit(make_module(), loader())
+
+
+def test_lr_find_suggests_an_outer_rate_and_leaves_the_rest_as_it_was(
+    data: EpisodeDataModule, tmp_path: Path
+) -> None:
+    module = make_module("fomaml")
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    found: Any = Tuner(trainer(max_epochs=20, default_root_dir=tmp_path)).lr_find(
+        module, data, num_training=20
+    )
+    rate = found.suggestion()
+    assert len(found.results["lr"]) == 20 and rate in found.results["lr"]
+    assert module.learning_rate == module.meta.outer.weight_lr == rate
+    assert module.hparams["meta"]["outer"]["weight_lr"] == rate
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+    trains = trainer(max_steps=1)
+    trains.fit(module, data)
+    assert trains.optimizers[0].param_groups[0]["initial_lr"] == rate
+
+
+SETTINGS: dict[str, tuple[dict[str, Any], int]] = {
+    "fast_dev_run": ({"fast_dev_run": True}, 1),
+    "overfit_batches": ({"overfit_batches": 1, "max_epochs": 3}, 3),
+    "limits": ({"limit_train_batches": 0.5, "limit_val_batches": 1, "max_epochs": 2}, 4),
+    "no_validation": ({"limit_val_batches": 0}, 4),
+    "val_check_interval": ({"val_check_interval": 3, "check_val_every_n_epoch": None}, 4),
+    "sanity": ({"num_sanity_val_steps": -1}, 4),
+    "stops": ({"callbacks": [EarlyStopping("val/loss", min_delta=9)], "max_epochs": 9}, 16),
+    "ema": ({"callbacks": [EMAWeightAveraging()]}, 4),
+    "swa": ({"callbacks": [StochasticWeightAveraging(0.01, 1)], "max_epochs": 3}, 12),
+    "anomaly": ({"detect_anomaly": True}, 4),
+    "clipping": ({"gradient_clip_val": 0.5}, 4),
+}
+
+
+@pytest.mark.parametrize(("settings", "n_steps"), SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.filterwarnings("ignore:SWA is currently only supported every epoch")
+def test_settings_of_the_trainer(
+    settings: dict[str, Any], n_steps: int, data: EpisodeDataModule
+) -> None:
+    module, trains = make_module("fomaml"), trainer(**settings)
+    trains.fit(module, data)
+    assert trains.global_step == n_steps
+    (tested,) = trains.test(module, data, verbose=False)
+    assert 0 <= tested["test/accuracy"] <= 1
+    assert all(value.isfinite().all() for value in module.state_dict().values())
+
+
+def test_several_loggers_and_a_monitor_of_rates(data: EpisodeDataModule, tmp_path: Path) -> None:
+    loggers = [CSVLogger(tmp_path / "csv"), TensorBoardLogger(tmp_path / "board")]
+    module = make_module("fomaml", meta={"outer": {"weight_lr": 0.125}})
+    monitor = LearningRateMonitor()
+    trainer(logger=loggers, callbacks=[monitor], log_every_n_steps=1).fit(module, data)
+    assert monitor.lrs["lr-SGD/weights"] == [0.125] * 4
+    assert list(tmp_path.glob("csv/**/metrics.csv")) and list(tmp_path.glob("board/**/events*"))

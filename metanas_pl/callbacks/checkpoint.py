@@ -45,7 +45,7 @@ class RunCheckpoint(ModelCheckpoint):
         name = below(known, state["dirpath"])
         keeps = bool(known) and trainer.is_global_zero and self._brings(name, origin, step)
         self._keeps = trainer.strategy.broadcast(keeps)
-        if known and not self._keeps:
+        if self.monitor and known and not self._keeps:
             rank_zero_warn(
                 f"{name} of this run is gone, or of later outer steps than {step}: the next validation "
                 "counts as the best so far"

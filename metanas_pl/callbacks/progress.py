@@ -20,10 +20,14 @@ class EpisodeProgressBar(RichProgressBar):
         super().__init__(refresh_rate=5)
         self.heartbeat_s = heartbeat_s
         self._begin, self._first_step, self._last_beat = 0.0, 0, time.perf_counter()
+        self._n_tasks = 0
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *args: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, *args: Any
+    ) -> None:
         """Show the outer step."""
-        super().on_train_batch_end(trainer, pl_module, *args)
+        self._n_tasks += len(batch.index) * trainer.world_size
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, *args)
         if self._beats():
             fields = self.get_metrics(trainer, pl_module).items()
             print("  ".join(f"{name} {value}" for name, value in fields), flush=True)
@@ -47,7 +51,7 @@ class EpisodeProgressBar(RichProgressBar):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
-        self._begin, self._first_step = time.perf_counter(), trainer.global_step
+        self._begin, self._first_step, self._n_tasks = time.perf_counter(), trainer.global_step, 0
         super().on_train_start(trainer, pl_module)
 
     def _get_train_description(self, current_epoch: int) -> str:
@@ -75,10 +79,8 @@ class EpisodeProgressBar(RichProgressBar):
         elapsed = time.perf_counter() - self._begin
         steps = trainer.global_step - self._first_step
         if trainer.training and steps > 0:
-            rate = steps / elapsed
-            episodes = rate * trainer.datamodule.n_tasks_per_step  # type: ignore[attr-defined]
-            fields["episodes/s"] = f"{episodes:.1f}"
+            fields["episodes/s"] = f"{self._n_tasks / elapsed:.1f}"
             if trainer.max_steps > 0:
-                left = (trainer.max_steps - trainer.global_step) / rate
+                left = (trainer.max_steps - trainer.global_step) * elapsed / steps
                 fields["left"] = f"{int(left // 60)}:{int(left % 60):02d}"
         return fields

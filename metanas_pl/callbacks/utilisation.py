@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -24,6 +25,7 @@ class Utilisation(pl.Callback):
 
     def _begin_window(self, trainer: pl.Trainer) -> None:
         self._first_step, self._busy, self._exchange = trainer.global_step, 0.0, 0.0
+        self._n_tasks = 0
         self._waited = _waited(trainer)
 
     def on_train_batch_start(self, *args: Any) -> None:
@@ -39,16 +41,18 @@ class Utilisation(pl.Callback):
         if trainer.world_size > 1:
             self._exchange += _now(trainer) - self._begin_exchange
 
-    def on_train_batch_end(self, trainer: Any, pl_module: pl.LightningModule, *args: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: pl.LightningModule, outputs: Any, batch: Any, *args: Any
+    ) -> None:
         """Log what Lightning is about to write."""
         self._busy += time.perf_counter() - self._begin
+        self._n_tasks += len(batch.index) * trainer.world_size
         every, step = max(1, trainer.log_every_n_steps), trainer.global_step
         if step // every == self._first_step // every:
             return
         n_steps, data = step - self._first_step, _waited(trainer) - self._waited
-        n_tasks = n_steps * trainer.datamodule.n_tasks_per_step
         speed = {
-            "episodes_per_second": n_tasks / (self._busy + data),
+            "episodes_per_second": self._n_tasks / (self._busy + data),
             "data_seconds": data / n_steps,
             "communication_seconds": self._exchange / n_steps,
         }
@@ -57,8 +61,8 @@ class Utilisation(pl.Callback):
 
 
 def _waited(trainer: Any) -> float:
-    """Seconds that the training loader has kept this process waiting."""
-    return float(trainer.train_dataloader.waited)
+    """Seconds that the training loader has kept this process waiting; another loader does not tell."""
+    return float(getattr(trainer.train_dataloader, "waited", math.nan))
 
 
 def _now(trainer: pl.Trainer) -> float:

@@ -13,11 +13,12 @@ from torch import Tensor
 from metanas_pl.conf import DataConfig, EvaluationConfig, MetaConfig, NASConfig, from_plain, plain
 from metanas_pl.engine.space_factory import complete
 from metanas_pl.errors import UserError
+from metanas_pl.survival.migration import migrated
 from metanas_pl.survival.tensor_file import TensorFileError, load_tensors
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Grows when an older release could not read what is written. Checkpoints without one are of version 0,
-whose layout was the same."""
+whose layout was that of version 1; see ``migration.py``."""
 
 SCHEMAS = {"nas": NASConfig, "meta": MetaConfig, "evaluation": EvaluationConfig}
 LAYOUT: dict[str, type[Any]] = {
@@ -95,7 +96,7 @@ def _checked(checkpoint: dict[str, Any]) -> dict[str, Any]:
             raise TypeError(f"{key}={value!r:.40}")
     if odd := [k for k, v in checkpoint["state_dict"].items() if not isinstance(v, Tensor)]:
         raise TypeError(f"{odd[0]} is no tensor")
-    known = checkpoint["hyper_parameters"]
+    known = migrated(checkpoint["hyper_parameters"], checkpoint.get("format_version", 0))
     expected = {*SCHEMAS, "space", "image_shape", "n_ways", "seed"}
     if set(known) != expected:
         raise KeyError(f"its hyper-parameters are {', '.join(known)}")
@@ -111,6 +112,7 @@ def _checked(checkpoint: dict[str, Any]) -> dict[str, Any]:
     hyper = {**known, **settings, "space": complete(known["space"])}
     return {
         **checkpoint,
+        "format_version": FORMAT_VERSION,
         "hyper_parameters": hyper,
         "datamodule_hyper_parameters": {**data, "seed": seed},
     }

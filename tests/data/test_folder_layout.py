@@ -1,189 +1,168 @@
-"""What people put into folders: which classes are found, and what is said of the rest."""
+"""Classes, groups and splits of folders, as people lay them out."""
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Sequence
+import re
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from metanas_pl.data.sources import DataRequest, prepare_source
-from metanas_pl.data.sources.folder_layout import FoundClass, find_layout
-from metanas_pl.data.store import SPLITS
+from metanas_pl.data.sources.folder_layout import find_layout
+from metanas_pl.errors import UserError
 
 
-def put(root: Path, files: Sequence[str]) -> Path:
-    """Files with nothing in them, which a search for classes does not open."""
-    for name in files:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
+def layout(*folders: str, pool: bool = False) -> tuple[dict[str, str], list[str]]:
+    """Class, as ``group/name``, to split and number of images; each folder holds two, ``.`` too."""
+    images = {}
+    for folder in folders:
+        place = Path(folder)
+        images[place.parts] = [place / "1.png", place / "2.png"]
+    classes, notes = find_layout(images, pool)
+    found = {}
+    for item in classes:
+        label = f"{item.group}/{item.name}" if item.group else item.name
+        assert label not in found
+        found[label] = f"{item.split} {len(item.files)}"
+    return found, notes
 
 
-def classes(n: int, *prefix: str, n_images: int = 2) -> list[str]:
-    return [str(Path(*prefix, f"c{k}", f"{i}.png")) for k in range(n) for i in range(n_images)]
+def sizes(*folders: str) -> tuple[dict[str, int], list[str]]:
+    found, notes = layout(*folders)
+    return {label: int(value.split()[1]) for label, value in found.items()}, notes
 
 
-def names(found: Sequence[FoundClass], split: str) -> list[str]:
-    return [f"{c.group}/{c.name}".lstrip("/") for c in found if c.split == split]
-
-
-def test_images_in_sub_folders_of_a_class_belong_to_it(tmp_path: Path) -> None:
-    root = put(tmp_path, [*classes(3), *(f"c{k}/more/{i}.jpg" for k in range(3) for i in range(4))])
-    found, notes = find_layout(root)
-    assert [len(c.files) for c in found] == [6, 6, 6] and notes == []
-
-
-def test_nested_class_folders_are_groups(tmp_path: Path) -> None:
-    root = put(tmp_path, [*classes(2, "birds"), *classes(2, "cars", "old"), *classes(1, "x")])
-    found, _ = find_layout(root)
-    labels = sorted((c.group, c.name) for c in found)
-    assert labels == [
-        ("birds", "c0"),
-        ("birds", "c1"),
-        ("cars/old", "c0"),
-        ("cars/old", "c1"),
-        ("x", "c0"),
-    ]
+SPLIT = {"a": "train 2", "b": "val 2", "c": "test 2"}
+THREE = {"a": 2, "b": 2, "c": 2}
 
 
 @pytest.mark.parametrize(
-    "folders",
-    [("Train", "Val", "Test"), ("train", "valid", "test"), ("TRAINING", "validation", "testing")],
+    "names",
+    [
+        ("train", "val", "test"),
+        ("Train", "Val", "Test"),
+        ("training", "validation", "testing"),
+        ("TRAIN", "valid", "test"),
+    ],
 )
-def test_names_of_splits(folders: tuple[str, ...], tmp_path: Path) -> None:
-    files = [f"{folder}/{folder}{k}/0.png" for folder in folders for k in range(2)]
-    found, notes = find_layout(put(tmp_path, files))
-    for split, folder in zip(SPLITS, folders, strict=True):
-        assert names(found, split) == [f"{folder}0", f"{folder}1"]
+def test_names_of_split_folders(names: tuple[str, str, str]) -> None:
+    assert layout(*(f"{n}/{c}" for n, c in zip(names, "abc", strict=True))) == (SPLIT, [])
+
+
+def test_classes_without_split_folders() -> None:
+    found, notes = layout(*"abcde")
+    assert [value.split()[0] for value in found.values()] == [
+        "val",
+        "train",
+        "train",
+        "test",
+        "train",
+    ]
     assert notes == []
 
 
-def test_two_folders_for_a_split(tmp_path: Path) -> None:
-    root = put(tmp_path, [*classes(2, "train"), "val/a/0.png", "valid/b/0.png", "test/c/0.png"])
-    with pytest.raises(ValueError, match="two folders for val: val, valid"):
-        find_layout(root)
+@pytest.mark.parametrize("around", ["images", "data/images"])
+def test_a_wrapping_folder_is_passed_through(around: str) -> None:
+    assert layout(*(f"{around}/{n}" for n in ("train/a", "val/b", "test/c"))) == (SPLIT, [])
+    assert sizes(*(f"{around}/{n}" for n in "abc")) == (THREE, [])
 
 
-def test_a_class_called_train(tmp_path: Path) -> None:
-    root = put(tmp_path, [f"{name}/0.png" for name in ("train", "bus", "tram")])
-    found, notes = find_layout(root)
-    assert sorted(c.name for c in found) == ["bus", "train", "tram"] and notes == []
+def test_images_around_the_classes_are_left_out_with_a_line() -> None:
+    line = "left out, images in no folder of a class: 2 (1.png, 2.png)"
+    assert sizes(".", *"abc") == (THREE, [line])
+    assert layout(".", "images/train/a", "images/val/b", "images/test/c") == (SPLIT, [line])
+    assert layout("train/a", "train", "val/b", "test/c") == (SPLIT, [line])
 
 
-@pytest.mark.parametrize(("held_out", "absent"), [("test", "val"), ("val", "test")])
-def test_a_split_without_a_folder_is_taken_from_training(
-    held_out: str, absent: str, tmp_path: Path
-) -> None:
-    root = put(tmp_path, [*classes(10, "train"), f"{held_out}/a/0.png"])
-    found, notes = find_layout(root)
-    assert [len(names(found, s)) for s in ("train", absent, held_out)] == [8, 2, 1]
-    assert notes == [f"no folder for {absent}: 2 of the 10 classes for training are in it"]
+def test_sub_folders_of_a_class_are_part_of_it() -> None:
+    found, notes = sizes("a", "a/old", "a/old/more", "b", "c", "c/new")
+    assert found == {"a": 6, "b": 2, "c": 4}
+    assert notes == ["taken as part of the class above, folders: 3 (a/old, a/old/more, c/new)"]
 
 
-def test_no_classes_for_training(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no classes for training"):
-        find_layout(put(tmp_path, ["val/a/0.png", "test/b/0.png"]))
+def test_folders_above_the_classes_are_groups() -> None:
+    names = ("Greek/alpha", "Greek/beta", "Latin/a", "Latin/old/a")
+    assert sizes(*names) == (dict.fromkeys(names, 2), [])
+    found, notes = layout("train/Greek/alpha", "val/Latin/a", "test/Lao/a")
+    assert found == {"Greek/alpha": "train 2", "Latin/a": "val 2", "Lao/a": "test 2"} and not notes
 
 
-def test_the_layout_of_image_folders_of_other_tasks(tmp_path: Path) -> None:
-    """The same classes in train and test: few-shot splits are by class."""
-    root = put(tmp_path, [*classes(5, "train"), *classes(5, "test", n_images=1)])
-    with pytest.raises(
-        ValueError, match=r"5 classes in several splits \(c0, c1, c2, …\).*pool=true"
-    ):
-        find_layout(root)
-    found, _ = find_layout(root, pool=True)
-    assert [len(c.files) for c in found] == [3] * 5
-    assert [len(names(found, split)) for split in SPLITS] == [3, 1, 1]
+def test_groups_beside_classes_are_told() -> None:
+    found, notes = sizes("a", "b", "c/x", "c/y")
+    assert found == {"a": 2, "b": 2, "c/x": 2, "c/y": 2}
+    assert notes == ["taken as groups of classes, for no image lies directly in them: 1 (c)"]
 
 
-def test_splits_within_classes(tmp_path: Path) -> None:
-    root = put(tmp_path, [f"{c}/{s}/0.png" for c in "abc" for s in ("train", "test")])
-    with pytest.raises(ValueError, match="splits within each class"):
-        find_layout(root)
+def test_folders_beside_the_splits_are_left_out_with_a_line() -> None:
+    found, notes = layout("train/a", "val/b", "test/c", "extra", "more/d", "more/e")
+    assert found == SPLIT
+    assert notes == ["left out, folders beside those of the splits: 2 (extra, more)"]
 
 
-def test_a_wrapping_folder(tmp_path: Path) -> None:
-    found, notes = find_layout(put(tmp_path, classes(3, "pictures", "of mine")))
-    assert len(found) == 3 and {c.group for c in found} == {""}
-    assert notes == ["taken from its only folder pictures/of mine"]
+@pytest.mark.parametrize(
+    "names", [("train",), ("train", "train/old"), ("train/day", "train/night")]
+)
+def test_a_class_called_train(names: tuple[str, ...]) -> None:
+    found, _ = sizes(*names, "bus", "car", "tram")
+    assert {name.partition("/")[0] for name in found} == {"train", "bus", "car", "tram"}
+    inside = ("train/train", "train/bus", "val/car", "test/tram")
+    assert layout(*inside)[0] == {
+        "train": "train 2",
+        "bus": "train 2",
+        "car": "val 2",
+        "tram": "test 2",
+    }
 
 
-def test_what_lies_outside_of_class_folders_is_told(tmp_path: Path) -> None:
-    files = [f"{s}/{s}/0.png" for s in SPLITS]
-    root = put(tmp_path, [*files, "cat/0.png", "dog/0.png", "loose.png", "train/too.png"])
-    _, notes = find_layout(root)
+def test_validation_is_taken_from_training_if_there_is_none() -> None:
+    found, notes = layout(*(f"train/{c}" for c in "abcde"), "test/f", "test/g")
+    assert list(found.values()) == ["train 2"] * 4 + ["val 2"] + ["test 2"] * 2
+    assert found["a"] == "val 2"
+    assert notes == ["no classes in val, which gets some of those in train: 1 (a)"]
+    found, notes = layout("train/a", "train/b", "val/c")
+    assert (
+        sorted(found.values()) == ["test 2", "train 2", "val 2"] and "classes in test" in notes[0]
+    )
+
+
+def test_training_alone_is_split_as_classes_without_split_folders() -> None:
+    found, notes = layout(*(f"train/{c}" for c in "abcde"))
+    assert found == layout(*"abcde")[0] and len(notes) == 2
+
+
+def test_a_test_folder_without_labels_is_left_out_with_a_line() -> None:
+    found, notes = layout(*(f"train/{c}" for c in "abc"), "test")
+    assert sorted(found.values()) == ["test 2", "train 2", "val 2"]
+    assert notes[0] == "left out, images in no folder of a class: 2 (1.png, 2.png)"
+
+
+def test_splits_within_each_class_are_put_together() -> None:
+    found, notes = sizes(*(f"{c}/{s}" for c in "abc" for s in ("train", "test")))
+    assert found == {"a": 4, "b": 4, "c": 4}
     assert notes == [
-        "left out, for they are beside the folders of the splits: cat, dog",
-        "left out, in no folder of a class: 2 (loose.png, too.png)",
+        "taken as part of the class above, folders: 6 (a/train, a/test, b/train and 3 more)"
     ]
 
 
-def test_what_is_no_image_is_left_out_with_a_line_for_each_kind(tmp_path: Path) -> None:
-    litter = [
-        "c0/.DS_Store",
-        "c1/Thumbs.db",
-        "__MACOSX/c0/0.png",
-        "c0/notes.txt",
-        "c1/a.csv",
-        "c2/b.csv",
-    ]
-    root = put(tmp_path, [*classes(3), *litter])
-    (root / "c0/gone.png").symlink_to(root / "nowhere.png")
-    (root / "c1/loop").symlink_to(root)
-    os.mkfifo(root / "c2/pipe.png")
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(root / "c2/s.png"))
-        found, notes = find_layout(root)
-    assert [len(c.files) for c in found] == [2, 2, 2]
-    assert sorted(notes) == [
-        "left out, .csv files are no images: 2 (c1/a.csv, c2/b.csv)",
-        "left out, .txt files are no images: 1 (c0/notes.txt)",
-        "left out, broken links: 1 (c0/gone.png)",
-        "left out, hidden or made by the system: 3 (__MACOSX, c0/.DS_Store, c1/Thumbs.db)",
-        "left out, links to a folder that they are in: 1 (c1/loop)",
-        "left out, no regular files: 2 (c2/pipe.png, c2/s.png)",
-    ]
+def test_pooled_classes_hold_the_images_of_all_splits() -> None:
+    names = [f"{s}/g/{c}" for s in ("train", "test") for c in "abcde"]
+    found, notes = layout(*names, "train/g/f", pool=True)
+    counts = {label: int(value.split()[1]) for label, value in found.items()}
+    assert counts == {**{f"g/{c}": 4 for c in "abcde"}, "g/f": 2}
+    assert {value.split()[0] for value in found.values()} == {"train", "val", "test"} and not notes
 
 
-def test_links_to_images_and_folders_are_followed(tmp_path: Path) -> None:
-    put(tmp_path / "far", ["one/0.png", "1.png"])
-    root = put(tmp_path / "root", classes(2))
-    (root / "c2").symlink_to(tmp_path / "far" / "one")
-    (root / "c0/linked.png").symlink_to(tmp_path / "far" / "1.png")
-    found, notes = find_layout(root)
-    assert sorted(len(c.files) for c in found) == [1, 2, 3] and notes == []
-
-
-def test_names_of_any_kind(tmp_path: Path) -> None:
-    odd = ["with space", "a=b", "'quoted'", "[brackets]", "Катя", os.fsdecode(b"caf\xe9")]
-    root = tmp_path / "odd =[names]"
-    for name in odd:
-        (root / name).mkdir(parents=True)
-        Image.new("RGB", (8, 8), (len(name) * 9, 0, 0)).save(root / name / "0 ü.png")
-    store = prepare_source("folder", DataRequest(tmp_path / "cache", root, image_size=8))
-    found = {info.name for split in SPLITS for info in store.classes(split)}
-    assert found == {*odd[:-1], "caf\\xe9"}
-    again = prepare_source("folder", DataRequest(tmp_path / "cache", root, image_size=8))
-    assert again.path == store.path
-
-
-def test_options_of_a_folder(tmp_path: Path) -> None:
-    root = tmp_path / "root"
-    for k in range(3):
-        (root / f"c{k}").mkdir(parents=True)
-        Image.new("LA", (4, 4), (9, 0)).save(root / f"c{k}/0.png")
-
-    def first(**options: str) -> int:
-        request = DataRequest(tmp_path / "cache", root, image_size=4, options=options)
-        return int(prepare_source("folder", request).images[0].max())
-
-    with pytest.raises(ValueError, match=r"4 x 4 pixels, more than data\.options\.max_pixels=15"):
-        first(max_pixels="15", background="black", pool="True")
-    assert (first(), first(background="black")) == (255, 0)
-    with pytest.raises(ValueError, match="max_pixels=0 is unknown to folder: give a whole number"):
-        first(max_pixels="0")
+@pytest.mark.parametrize(
+    ("folders", "told"),
+    [
+        (["train/a", "test/a"], "train and test have the same classes: 1 (a)"),
+        (["train/g/a", "val/g/a", "test/b"], "train and val have the same classes"),
+        (["x/train/a", "x/test/b", "y/train/c"], "x has folders for test and train"),
+        (["train", "test"], "without a folder for each class"),
+        (["test/a", "test/b", "test/c"], "no classes for training"),
+        (["train/a", "test/b"], "1 classes; train, val need at least one each"),
+        ([], "0 classes"),
+    ],
+)
+def test_mistakes(folders: list[str], told: str) -> None:
+    with pytest.raises(UserError, match=re.escape(told)):
+        layout(*folders)

@@ -19,6 +19,7 @@ from metanas_pl.data.sources.images import (
     resized,
     to_pixels,
 )
+from metanas_pl.errors import UserError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
 
@@ -102,11 +103,33 @@ def test_unreadable_files_are_all_named_up_to_twenty(tmp_path: Path) -> None:
         ClassFiles("c", "", "test", ["good"]),
     ]
     with pytest.raises(
-        ValueError, match=r"31 files are no readable.*bad0 \(none of the .* 11 more"
+        ValueError,
+        match=r"31 files were refused.*bad0, bad10.*bad28 \(none of the .*\); and 11 more",
     ):
         list(read_classes(classes, read, "Reading"))
     (item,) = read_classes([ClassFiles("c", "g", "test", ["good"] * 50)], read, "Reading")
     assert item.name == "c" and item.images.shape == (50, 3, 4, 4)
+
+
+def test_each_reason_is_told_once_and_faults_of_our_own_are_none() -> None:
+    def read(name: str) -> np.ndarray:
+        if name == "fault":
+            raise ValueError("a fault of the program")
+        return to_pixels({"a": b"", "b": b"%PDF", "c": b""}[name], 4, 3)
+
+    with pytest.raises(UserError, match=r": a, c \(it is empty\); b \(it is PDF, [^)]*\)$"):
+        list(read_classes([ClassFiles("x", "", "train", ["b", "a", "c"])], read, "Reading"))
+    with pytest.raises(ValueError, match="a fault of the program") as caught:
+        list(read_classes([ClassFiles("x", "", "train", ["fault"])], read, "Reading"))
+    assert not isinstance(caught.value, UserError)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (3, 2)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_one_pixel_and_extreme_shapes(shape: tuple[int, int], channels: int) -> None:
+    pixels = np.full((*shape, 3), 90, np.uint8)
+    found = to_pixels(encoded(pixels), 28, channels)
+    np.testing.assert_array_equal(found, np.full((channels, 28, 28), 90))
 
 
 def test_an_image_larger_than_a_camera_makes_is_not_decoded() -> None:

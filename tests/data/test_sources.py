@@ -187,7 +187,7 @@ def test_the_real_omniglot(tmp_path: Path) -> None:
     assert len(store.images) == 32460
 
 
-# ---- a folder
+# ---- a folder (see test_folder.py)
 
 
 def write_images(root: Path, names: list[str], n: int = 4) -> Path:
@@ -197,66 +197,6 @@ def write_images(root: Path, names: list[str], n: int = 4) -> Path:
             pixels = np.random.default_rng([seed, k]).integers(0, 256, (12, 20, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(root / name / f"{k}.{'png' if k % 2 else 'bmp'}")
     return root
-
-
-def test_a_folder_of_splits(tmp_path: Path) -> None:
-    names = ["train/cat", "train/dog", "val/cow", "test/owl"]
-    root = write_images(tmp_path / "images", names)
-    store = prepare_source("folder", DataRequest(tmp_path, root, image_size=12, channels=3))
-    assert [[i.name for i in store.classes(s)] for s in SPLITS] == [
-        ["cat", "dog"],
-        ["cow"],
-        ["owl"],
-    ]
-    original = np.asarray(Image.open(root / "train/cat/0.bmp"))[:, 4:16]  # the centred square
-    np.testing.assert_array_equal(store.images[0], original.transpose(2, 0, 1))
-    assert store.mean is not None and len(store.mean) == 3
-    grey = prepare_source("folder", DataRequest(tmp_path, root, image_size=12))
-    assert grey.image_shape == (1, 12, 12)
-
-
-def test_a_folder_of_classes_is_split_once_and_for_all(tmp_path: Path) -> None:
-    root = write_images(tmp_path / "images", [f"class{k}" for k in range(10)], n=1)
-    store = prepare_source("folder", DataRequest(tmp_path / "a", root))
-    assert [store.n_classes(split) for split in SPLITS] == [6, 2, 2]
-    again = prepare_source("folder", DataRequest(tmp_path / "b", root))
-    assert all(again.classes(split) == store.classes(split) for split in SPLITS)
-    write_images(root, ["class10"], n=1)
-    assert prepare_source("folder", DataRequest(tmp_path / "a", root)).path != store.path
-
-
-def test_all_unreadable_files_are_named(tmp_path: Path) -> None:
-    root = write_images(tmp_path / "images", ["a", "b", "c"])
-    (root / "a" / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
-    (root / "c" / "cut.png").write_bytes((root / "c" / "1.png").read_bytes()[:60])
-    with pytest.raises(ValueError, match=r"2 files.*a\.heic \(it is HEIC.*cut\.png \("):
-        prepare_source("folder", DataRequest(tmp_path, root))
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (["a", "b"], "2 classes; training"),
-        (["train/a", "val/b"], "no classes in test, and 1 in train are too few"),
-        (
-            ["train/a", "val/b", "test/a"],
-            r"1 classes in several splits \(a\).*data.options.pool=true",
-        ),
-    ],
-)
-def test_folder_mistakes_are_named(tmp_path: Path, names: list[str], message: str) -> None:
-    root = write_images(tmp_path / "images", names)
-    with pytest.raises(ValueError, match=message):
-        prepare_source("folder", DataRequest(tmp_path, root))
-
-
-def test_a_folder_must_exist_and_its_classes_hold_files(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"data\.root=None must be an existing folder"):
-        prepare_source("folder", DataRequest(tmp_path))
-    root = write_images(tmp_path / "images", ["a", "b", "c"])
-    (root / "void").mkdir()
-    with pytest.raises(ValueError, match="without images: void"):
-        prepare_source("folder", DataRequest(tmp_path, root))
 
 
 # ---- the registry

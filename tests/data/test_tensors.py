@@ -71,6 +71,18 @@ def test_other_layouts_and_types_are_the_same_images(tmp_path: Path, images: Any
     assert store.checksum == plain.checksum
 
 
+def test_a_mask_is_black_and_white_and_a_dark_class_is_dark(tmp_path: Path) -> None:
+    mask = IMAGES[:, 0] > 100
+    store = metanas_pl.store_from_arrays(tmp_path / "mask", mask, **COLUMNS)
+    rows = store.classes("train")[0]
+    np.testing.assert_array_equal(
+        store.images[rows.offset : rows.offset + 4, 0], mask[LABELS == 1] * 255
+    )
+    dark = IMAGES / 255 * np.where(LABELS == 1, 1e-3, 1)[:, None, None, None]
+    store = metanas_pl.store_from_arrays(tmp_path / "dark", dark, **COLUMNS)
+    assert store.images[rows.offset : rows.offset + 4].max() == 0
+
+
 def test_a_file(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "x.npz", images=IMAGES, **COLUMNS)
     request = DataRequest(tmp_path / "cache", tmp_path / "x.npz", image_size=8, channels=3)
@@ -90,12 +102,21 @@ def test_a_file(tmp_path: Path) -> None:
         ({"images": IMAGES / 255 - 0.5}, "its floats go from -0.5 to 0.5"),
         ({"images": np.full((12, 8, 8), np.nan)}, "its floats go from nan to nan"),
         ({"images": IMAGES.astype(np.int64)}, "its int64 go up to 255 of .* would be black"),
+        (
+            {"images": IMAGES.astype(np.uint16)},
+            "its uint16 go up to 255 of 65535, so it would be bl",
+        ),
+        ({"images": IMAGES.astype(str)}, "images: its values are <U.*, not numbers"),
+        ({"images": IMAGES * 1j}, "its values are complex128, not numbers"),
+        ({"images": [IMAGES[0], IMAGES[1, :2]]}, "images are no array"),
+        ({"images": torch.ones(12, 8, 8, requires_grad=True)}, "images are no array.*detach"),
+        ({"images": torch.ones(12, 8, 8).bfloat16()}, "images are no array"),
         ({"images": IMAGES[:, :2]}, r"images have shape \(12, 2, 8, 8\), expected \(n, H, W\)"),
         ({"labels": LABELS[:5]}, r"labels have shape \(5,\), expected \(12,\)"),
         ({"splits": ["train"] * 11 + ["val"]}, "class 2 has several splits: train, val"),
         ({"groups": list("ab" * 6)}, "class 1 has several groups: a, b"),
         ({"splits": ["dev"] * 12}, "split 'dev' is none of train, val, test"),
-        ({"labels": [0] * 12, "splits": None}, "1 classes; training, validation and test"),
+        ({"labels": [0] * 12, "splits": None}, "1 classes; train, val, test"),
     ],
 )
 def test_arrays_that_do_not_fit(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

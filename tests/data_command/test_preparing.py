@@ -37,6 +37,27 @@ def test_a_folder_and_a_second_time(command: Command, cache: Path, tmp_path: Pat
     assert len(stores_in(cache)) == 1
 
 
+def test_options_of_images_are_taken_as_they_are_written(
+    command: Command, cache: Path, tmp_path: Path
+) -> None:
+    for name in "abc":
+        (tmp_path / "images" / name).mkdir(parents=True)
+        picture = Image.new("RGBA", (8, 6), (200, 0, 0, 0))
+        picture.save(tmp_path / "images" / name / "0.png")
+    prepare = ("prepare", "folder", f"root={tmp_path / 'images'}", "image_size=8")
+    for settings, pixel in ((), 255), (("options.background=black",), 0):
+        assert command(*prepare, *settings).code == 0
+        (new,) = (c for c in stores_in(cache) if c.store and c.store.images.max() == pixel)
+        assert new.store is not None and (new.store.images == pixel).all()
+    refused = command(*prepare, "data.options.background=black", "data.options.max_pixels=47")
+    assert refused.code == 0, "the store is there, no image is read again"
+    refused = command(*prepare[:3], "image_size=4", "data.options.max_pixels=47")
+    assert refused.code == 2
+    assert "0.png (it has 8 x 6 pixels, more than data.options.max_pixels=47)" in refused.err
+    unknown = command(*prepare, "data.options.backgruond=black")
+    assert unknown.code == 2 and "is no option of folder, which has: background" in unknown.err
+
+
 @pytest.mark.parametrize("name", ["glyphs", "omniglot", "folder"])
 def test_it_asks_for_what_training_asks_for(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

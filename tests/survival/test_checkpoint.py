@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from metanas_pl.engine.space_factory import build_space, check_builder, complete
 from metanas_pl.evaluate import as_trained
 from metanas_pl.survival import checkpoint
 from metanas_pl.survival.checkpoint import FORMAT_VERSION
+from metanas_pl.survival.migration import MOVED
 from tests import runs
 
 
@@ -46,10 +48,30 @@ def test_the_version_is_in_it(written: dict[str, Any]) -> None:
     assert written["format_version"] == FORMAT_VERSION
 
 
+def as_format_1(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The same checkpoint with the names of format 1."""
+    known = deepcopy(checkpoint["hyper_parameters"])
+    old = {new: before for before, new in MOVED.items()}
+    for group in ("space", "nas", "meta"):
+        for key, value in known[group].items():
+            for new, before in old.items():
+                if isinstance(value, str) and value.startswith(new):
+                    known[group][key] = before + value.removeprefix(new)
+    known["meta"]["learns_from"] = "endpoint"
+    for name in ("gradient_order",):
+        del known["meta"][name]
+    for name in ("anneal_steps", "test_anneal_steps"):
+        del known["meta"]["inner"][name]
+    for name in ("input_relaxation", "meta_prune_relaxation"):
+        del known["nas"][name]
+    assert known["space"]["builder"] == "metanas_pl.spaces.build.cells"
+    return {**checkpoint, "hyper_parameters": known, "format_version": 1}
+
+
 @pytest.mark.parametrize("version", [FORMAT_VERSION + 1, -1, "1", None, True])
 def test_a_newer_or_unknown_version(written: dict[str, Any], tmp_path: Path, version: Any) -> None:
     written["format_version"] = version
-    with pytest.raises(ValueError, match=r"x\.ckpt has format version .*reads 0 to 1: update"):
+    with pytest.raises(ValueError, match=r"x\.ckpt has format version .*reads 0 to 2: update"):
         evaluated(written, tmp_path)
 
 
@@ -57,6 +79,7 @@ def test_one_without_version_and_with_fewer_settings_goes_on(
     written: dict[str, Any], run_dir: Path, tmp_path: Path
 ) -> None:
     """Settings that came later are at their defaults, in which nothing changed."""
+    written = as_format_1(written)
     del written["format_version"]
     del written["hyper_parameters"]["nas"]["cost"]
     del written["hyper_parameters"]["evaluation"]["other_data"]
@@ -65,7 +88,8 @@ def test_one_without_version_and_with_fewer_settings_goes_on(
     torch.save(written, tmp_path / "old.ckpt")
     images = run_dir.parent / "images"
     options = [*runs.tiny(images, tmp_path / "run"), f"ckpt_path={tmp_path / 'old.ckpt'}"]
-    results = train.run(runs.compose(options))
+    with pytest.warns(UserWarning, match=r"best\.ckpt of this run is gone"):  # none lies beside it
+        results = train.run(runs.compose(options))
     assert results["train/outer_steps"] == 2
     before = json.loads((run_dir / "results.json").read_text())
     assert results["test/accuracy"] == before["test/accuracy"]

@@ -1,210 +1,199 @@
-"""Which folders below a root are classes, of which split and group, and what is left out."""
+"""Which folders of images are classes, and in which group and split each is."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from metanas_pl.data.sources.folder_listing import Skipped, few, shown
+from metanas_pl.data.sources.folder_listing import Parts, printable, several
+from metanas_pl.data.sources.images import ClassFiles
 from metanas_pl.data.sources.splitting import split_names
 from metanas_pl.data.store import SPLITS
 from metanas_pl.errors import UserError
 
 LAYOUT = "<root>/<class>/<images> or <root>/{train,val,test}/<class>/<images>"
-SPLIT_NAMES = {
+SPLIT_OF = {
     **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-"""Names of split folders, in lower case."""
+"""Names of split folders, in small letters."""
 
-
-class FoundClass(NamedTuple):
-    """A class: its name, group (empty for none), split, and files in order."""
-
-    name: str
-    group: str
-    split: str
-    files: list[Path]
+Images = Mapping[Parts, Sequence[Path]]
+"""Folder below the root to the images directly in it."""
 
 
 class Layout(NamedTuple):
-    """The classes below a root, and lines for the user about what was decided or left out."""
+    """The classes, and what the user should know of how they were found, a line each."""
 
-    classes: list[FoundClass]
+    classes: list[ClassFiles[Path]]
     notes: list[str]
 
 
-def find_layout(root: Path, pool: bool = False) -> Layout:
-    """Find the classes below ``root``.
+def find_layout(images: Images, pool: bool = False) -> Layout:
+    """Find classes, groups and splits.
 
-    A folder that holds images is a class, with all images below it; the folders above it, up to the root
-    or to a folder for a split, name its group. A single folder that wraps all others is passed through.
-    Without folders for the splits, 60 % of the classes are for training and 20 % each for validation and
-    test, by a fixed permutation; a split without a folder gets 20 % of the training classes.
+    A class is the topmost folder with images directly in it, with all that lies below; folders
+    between it and the root, or the folder of its split, are its group. A folder around all is passed
+    through. Without split folders 60 % of the classes are for training, 20 % each for validation
+    and test, by a fixed permutation. If validation or test alone has no classes, it gets 20 % of those for
+    training.
 
     Args:
-        root: the folder.
-        pool: classes of the same name in several splits are one class; the splits are drawn anew.
+        images: all images below the root.
+        pool: put the images of a class in all split folders together, and split by class.
 
     Raises:
-        UserError: there are too few classes, or one of them is in several splits.
+        UserError: the folders are laid out otherwise; the message says how.
     """
-    skipped = Skipped(root)
-    top, notes = _unwrapped(root, skipped)
-    splits = _split_folders(top, skipped)
-    found: list[FoundClass] = []
-    if splits:
-        for split, folder in splits.items():
-            found += _classes(folder, split, skipped)
-        beside = [f.name for f in skipped.folders(top) if f not in splits.values()]
-        if beside:
-            notes.append(f"left out, for they are beside the folders of the splits: {few(beside)}")
-    else:
-        found = _classes(top, "", skipped)
-    loose = [file.name for folder in (top, *splits.values()) for file in skipped.images(folder)]
-    if loose:
-        notes.append(f"left out, in no folder of a class: {len(loose):,} ({few(loose)})")
-    _check_nesting(root, found)
-    if splits and pool:
-        found = _pooled(found)
-    elif splits:
-        _check_apart(root, found)
-        found = _with_all_splits(root, found, notes)
-    if not splits or pool:
-        found = _drawn(root, found)
-    order = {split: k for k, split in enumerate(SPLITS)} if splits and not pool else {}
-    found.sort(key=lambda c: (order.get(c.split, 0), c.group, c.name))
-    return Layout(found, notes + skipped.lines())
+    images, loose = _unwrapped(images)
+    splits = _split_folders(images)
+    notes: list[str] = []
+    trees = [(split, _below(images, name)) for name, split in splits.items()]
+    if trees:
+        beside = dict.fromkeys(parts[0] for parts in images if parts and parts[0] not in splits)
+        _note(notes, "left out, folders beside those of the splits", list(beside))
+        loose += [file.name for file in images.get((), ())]
+    found: dict[tuple[str, Parts], list[Path]] = defaultdict(list)
+    nested: list[str] = []
+    for split, tree in trees or [("", images)]:
+        loose += [file.name for file in tree.get((), ())]
+        for parts, files in tree.items():
+            if parts:
+                place = _class_of(parts, tree)
+                found["" if pool else split, place] += files
+                nested += ["/".join(parts)] if parts != place else []
+    _note(notes, "left out, images in no folder of a class", loose)
+    _note(notes, "taken as part of the class above, folders", nested)
+    places = [parts for _, parts in found]
+    groups = _groups(places)
+    if any(len(parts) == 1 for parts in places):
+        _note(notes, "taken as groups of classes, for no image lies directly in them", groups)
+    named = [_class(parts, split, files) for (split, parts), files in found.items()]
+    return Layout(_with_splits(named, notes), notes)
 
 
-def _unwrapped(root: Path, skipped: Skipped) -> tuple[Path, list[str]]:
-    """The folder that holds the classes or splits: below ``root`` if that holds but one, without images."""
-    top = root
-    while len(folders := skipped.folders(top)) == 1 and not skipped.images(top):
-        if skipped.images(folders[0]) or not skipped.folders(folders[0]):
+def _below(images: Images, name: str) -> Images:
+    """What lies below the folder ``name``."""
+    return {parts[1:]: files for parts, files in images.items() if parts[:1] == (name,)}
+
+
+def _note(notes: list[str], what: str, names: Sequence[str]) -> None:
+    if names:
+        notes.append(f"{what}: {several(names)}")
+
+
+def _class(parts: Parts, split: str, files: Sequence[Path]) -> ClassFiles[Path]:
+    *group, name = map(printable, parts)
+    return ClassFiles(name, "/".join(group), split, files)
+
+
+def _unwrapped(images: Images) -> tuple[Images, list[str]]:
+    """Images below the only folder, if there is but one; and the images that lie around it."""
+    loose: list[str] = []
+    while len(names := {parts[0] for parts in images if parts}) == 1:
+        name = names.pop()
+        inner = _below(images, name)
+        if () in inner or name.lower() in SPLIT_OF:
             break
-        top = folders[0]
-    notes = (
-        [] if top == root else [f"taken from its only folder {shown(str(top.relative_to(root)))}"]
-    )
-    return top, notes
+        loose += [file.name for file in images.get((), ())]
+        images = inner
+    return images, loose
 
 
-def _split_folders(top: Path, skipped: Skipped) -> dict[str, Path]:
-    """The folder of each split; a folder of such a name that holds images itself is a class."""
-    splits: dict[str, Path] = {}
-    for folder in skipped.folders(top):
-        split = SPLIT_NAMES.get(folder.name.lower())
-        if split is None or not skipped.folders(folder):
-            continue
-        if split in splits:
+def _split_folders(images: Images) -> dict[str, str]:
+    """Names of the split folders and their splits; none if the folders are classes.
+
+    A single folder called ``train`` among others is a class.
+    """
+    names = dict.fromkeys(parts[0] for parts in images if parts)
+    splits = {name: SPLIT_OF[name.lower()] for name in names if name.lower() in SPLIT_OF}
+    have_classes = any(len(parts) > 1 and parts[0] in splits for parts in images)
+    if splits and len(splits) == len(names) and not have_classes:
+        raise UserError(
+            f"{', '.join(splits)}: images lie directly in the folders of the splits, without a folder for "
+            f"each class; expected {LAYOUT}"
+        )
+    if have_classes and (len(splits) > 1 or len(splits) == len(names)):
+        return dict(sorted(splits.items(), key=lambda item: SPLITS.index(item[1])))
+    return {}
+
+
+def _class_of(parts: Parts, images: Images) -> Parts:
+    """The class that the images in folder ``parts`` belong to."""
+    for n in range(1, len(parts)):
+        if parts[:n] in images or _is_split_within(parts[:n], images):
+            return parts[:n]
+    return parts
+
+
+def _is_split_within(folder: Parts, images: Images) -> bool:
+    """All folders in ``folder`` are called as splits and hold images, as in ``cat/train/*``."""
+    n = len(folder)
+    inner = {parts[: n + 1] for parts in images if parts[:n] == folder and len(parts) > n}
+    return all(parts[n].lower() in SPLIT_OF and parts in images for parts in inner)
+
+
+def _groups(classes: Sequence[Parts]) -> list[str]:
+    """Names of all groups.
+
+    Raises:
+        UserError: there are split folders among them.
+    """
+    groups = list(dict.fromkeys(parts[:-1] for parts in classes if len(parts) > 1))
+    splits: dict[Parts, set[str]] = defaultdict(set)
+    for group in groups:
+        for n, name in enumerate(group):
+            if name.lower() in SPLIT_OF:
+                splits[group[:n]].add(SPLIT_OF[name.lower()])
+    for above, inner in splits.items():
+        if len(inner) > 1:
+            place = printable("/".join(above))
             raise UserError(
-                f"data.root={top} has two folders for {split}: {splits[split].name}, {folder.name}"
+                f"{place} has folders for {' and '.join(sorted(inner))}, and there are others beside it: "
+                "name one such folder as data.root"
             )
-        splits[split] = folder
-    return {split: splits[split] for split in SPLITS if split in splits}
+    return ["/".join(group) for group in groups]
 
 
-def _classes(top: Path, split: str, skipped: Skipped) -> list[FoundClass]:
-    """The classes below ``top``."""
-    found = []
-    for folder in skipped.folders(top):
-        for place in _class_folders(folder, skipped):
-            group = "/".join(map(shown, place.relative_to(top).parts[:-1]))
-            files = list(_images_below(place, skipped))
-            found.append(FoundClass(shown(place.name), group, split, files))
-    return found
-
-
-def _class_folders(folder: Path, skipped: Skipped) -> Iterator[Path]:
-    """``folder`` if it holds images or nothing, else the class folders in it."""
-    inner = skipped.folders(folder)
-    if skipped.images(folder) or not inner:
-        yield folder
-    else:
-        for place in inner:
-            yield from _class_folders(place, skipped)
-
-
-def _images_below(folder: Path, skipped: Skipped) -> Iterator[Path]:
-    yield from skipped.images(folder)
-    for inner in skipped.folders(folder):
-        yield from _images_below(inner, skipped)
-
-
-def _check_nesting(root: Path, found: Sequence[FoundClass]) -> None:
-    """Refuse empty classes, and folders of splits within each class."""
-    empty = [_label(c) for c in found if not c.files]
-    if empty:
-        raise UserError(f"data.root={root} has classes without images: {', '.join(empty)}")
-    if found and all(c.group and c.name.lower() in SPLIT_NAMES for c in found):
-        raise UserError(
-            f"data.root={root} has folders for the splits within each class: few-shot splits are by class, "
-            f"so put the images of a class together: {LAYOUT}"
-        )
-
-
-def _label(c: FoundClass) -> str:
-    return "/".join(part for part in (c.group, c.name) if part)
-
-
-def _check_apart(root: Path, found: Sequence[FoundClass]) -> None:
-    """Refuse classes that are in several splits."""
-    counts = Counter(_label(c) for c in found)
-    twice = [name for name, n in counts.items() if n > 1]
-    if twice:
-        raise UserError(
-            f"data.root={root} has {len(twice)} classes in several splits ({few(twice)}), but few-shot "
-            "splits are by class: data.options.pool=true takes the images of each class together and "
-            "splits the classes"
-        )
-
-
-def _pooled(found: Sequence[FoundClass]) -> list[FoundClass]:
-    """Classes of the same name and group as one."""
-    files: dict[tuple[str, str], list[Path]] = defaultdict(list)
-    for c in found:
-        files[c.group, c.name] += c.files
-    return [FoundClass(name, group, "", every) for (group, name), every in sorted(files.items())]
-
-
-def _drawn(root: Path, found: Sequence[FoundClass]) -> list[FoundClass]:
-    """Classes with splits by a fixed permutation."""
-    try:
-        names = split_names(len(found))
-    except UserError as error:
-        raise UserError(f"data.root={root}: {error}: {LAYOUT}") from error
-    return [c._replace(split=split) for c, split in zip(found, names, strict=True)]
-
-
-def _with_all_splits(root: Path, found: list[FoundClass], notes: list[str]) -> list[FoundClass]:
-    """Classes of all splits: one without a folder gets some of the training classes, and a note says so."""
-    there = {c.split for c in found}
-    absent = [split for split in SPLITS if split not in there]
-    if not absent:
-        return found
+def _with_splits(classes: list[ClassFiles[Path]], notes: list[str]) -> list[ClassFiles[Path]]:
+    """Classes with a split each; one without classes gets some."""
+    if not any(item.split for item in classes):
+        return _assigned(classes, ("val", "test"))
+    _check_apart(classes)
+    of_split = {split: [item for item in classes if item.split == split] for split in SPLITS}
+    absent = [split for split in SPLITS if not of_split[split]]
     if "train" in absent:
-        raise UserError(f"data.root={root} has no classes for training: {LAYOUT}")
-    train = [c for c in found if c.split == "train"]
-    if len(train) < len(SPLITS):
+        raise UserError(f"there are no classes for training; expected {LAYOUT}")
+    if absent:
+        of_split["train"] = _assigned(of_split["train"], absent)
+        for split in absent:
+            taken = [item.name for item in of_split["train"] if item.split == split]
+            _note(notes, f"no classes in {split}, which gets some of those in train", taken)
+    every = [item for items in of_split.values() for item in items]
+    return sorted(every, key=lambda item: SPLITS.index(item.split))
+
+
+def _assigned(classes: list[ClassFiles[Path]], held_out: Sequence[str]) -> list[ClassFiles[Path]]:
+    try:
+        names = split_names(len(classes), held_out)
+    except UserError as error:
+        raise UserError(f"{error}; expected {LAYOUT}") from error
+    return [item._replace(split=split) for item, split in zip(classes, names, strict=True)]
+
+
+def _check_apart(classes: Sequence[ClassFiles[Path]]) -> None:
+    """Refuse classes that are in several splits, as data sets for ordinary classification have them."""
+    splits: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for item in classes:
+        splits[item.group, item.name].append(item.split)
+    twice = {name: where for (_, name), where in splits.items() if len(where) > 1}
+    if twice:
+        where = sorted({split for found in twice.values() for split in found}, key=SPLITS.index)
         raise UserError(
-            f"data.root={root} has no classes in {', '.join(absent)}, and {len(train)} in train are too "
-            f"few to take some of: {LAYOUT}"
+            f"{' and '.join(where)} have the same classes: {several(list(twice))}. Few-shot splits are by "
+            "class, so that test classes are new; data.options.pool=true puts the images of all splits "
+            "together and splits by class"
         )
-    drawn: Mapping[str, str] = {
-        _label(c): split for c, split in zip(train, split_names(len(train)), strict=True)
-    }
-    for split in absent:
-        n = sum(name == split for name in drawn.values())
-        notes.append(
-            f"no folder for {split}: {n} of the {len(train)} classes for training are in it"
-        )
-    return [
-        c._replace(split=drawn[_label(c)])
-        if c.split == "train" and drawn[_label(c)] in absent
-        else c
-        for c in found
-    ]

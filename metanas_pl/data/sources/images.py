@@ -60,9 +60,9 @@ def to_pixels(
     """
     from PIL import Image, ImageOps
 
-    with decoded(data, how) as picture:
-        image = (picture.crop(box) if box else picture).convert("L" if channels == 1 else "RGB")
-        return _as_array(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC), channels)
+    picture = decoded(data, how)
+    image = (picture.crop(box) if box else picture).convert("L" if channels == 1 else "RGB")
+    return _as_array(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC), channels)
 
 
 def resized(images: np.ndarray, size: int, channels: int) -> np.ndarray:
@@ -102,13 +102,13 @@ def read_classes(
     Raises:
         UserError: files are no readable images; they are named, each with the reason.
     """
-    unreadable: list[str] = []
+    unreadable: list[tuple[str, str]] = []
 
     def attempt(file: Key) -> np.ndarray | None:
         try:
             return read(file)
-        except (OSError, ValueError) as error:
-            unreadable.append(f"{file} ({error})")
+        except (OSError, UserError, UnicodeError) as error:
+            unreadable.append((str(file), str(error)))
             return None
 
     images = parallel_map(attempt, (file for item in classes for file in item.files))
@@ -117,11 +117,17 @@ def read_classes(
         if not unreadable:  # otherwise only look for further unreadable files
             yield ClassImages(item.name, item.group, item.split, np.stack(found))
     if unreadable:
-        names = ", ".join(sorted(unreadable)[:NAMED])
-        more = f" and {len(unreadable) - NAMED:,} more" if len(unreadable) > NAMED else ""
-        raise UserError(
-            f"{len(unreadable):,} files are no readable images, remove or repair them: {names}{more}"
-        )
+        raise UserError(_refusal(unreadable))
+
+
+def _refusal(unreadable: list[tuple[str, str]]) -> str:
+    """What is said of files, each with the reason why it was refused; a reason is told once."""
+    names: dict[str, list[str]] = {}
+    for file, reason in sorted(unreadable)[:NAMED]:
+        names.setdefault(reason, []).append(file)
+    told = "; ".join(f"{', '.join(files)} ({reason})" for reason, files in names.items())
+    more = f"; and {len(unreadable) - NAMED:,} more" if len(unreadable) > NAMED else ""
+    return f"{len(unreadable):,} files were refused, remove, repair or convert them: {told}{more}"
 
 
 def parallel_map(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:

@@ -119,7 +119,6 @@ def _decode(data: bytes, size: int, channels: int) -> np.ndarray:
     """PNG bytes, black on white, to ``(channels, size, size)`` uint8 with ink 255."""
     from PIL import Image, ImageOps
 
-    with decoded(data) as picture:
-        image = ImageOps.invert(picture.convert("L"))
-        pixels = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
+    image = ImageOps.invert(decoded(data).convert("L"))
+    pixels = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
     return np.repeat(pixels[None], channels, axis=0)

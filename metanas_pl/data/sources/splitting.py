@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from metanas_pl.data.store import SPLITS
 from metanas_pl.errors import UserError
 
 SPLIT_SEED = 0
 """Decides the classes of a split. Not the seed of a run: all runs share one test set."""
 
 
-def split_names(n: int) -> list[str]:
-    """The splits of ``n`` classes: 60 % for training, 20 % each for validation and test.
+def split_names(n: int, held_out: Sequence[str] = ("val", "test")) -> list[str]:
+    """The splits of ``n`` classes: 20 % for each of ``held_out``, at least one; the rest for training.
 
     Raises:
         UserError: there are fewer classes than splits.
@@ -20,10 +21,12 @@ def split_names(n: int) -> list[str]:
     >>> split_names(5)
     ['val', 'train', 'train', 'test', 'train']
     """
-    if n < len(SPLITS):
-        raise UserError(f"{n} classes; training, validation and test need at least one each")
-    n_held_out = max(1, round(0.2 * n))
-    names = ["val"] * n_held_out + ["test"] * n_held_out + ["train"] * (n - 2 * n_held_out)
+    if n <= len(held_out):
+        each = ", ".join(("train", *held_out))
+        raise UserError(f"{n} classes; {each} need at least one each")
+    n_each = max(1, round(0.2 * n))
+    names = [split for split in held_out for _ in range(n_each)]
+    names += ["train"] * (n - len(names))
     order = np.random.Generator(np.random.Philox(SPLIT_SEED)).permutation(n)
     chosen = dict(zip(order.tolist(), names, strict=True))
     return [chosen[k] for k in range(n)]

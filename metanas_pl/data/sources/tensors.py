@@ -13,7 +13,7 @@ import numpy as np
 
 from metanas_pl.data.fetch.archives import DAMAGE
 from metanas_pl.data.sources import DataRequest, SourceInfo
-from metanas_pl.data.sources.decoding import DECODING, eight_bits
+from metanas_pl.data.sources.decoding import DECODING, check_range, scaled
 from metanas_pl.data.sources.images import resized
 from metanas_pl.data.sources.splitting import split_names
 from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
@@ -134,14 +134,14 @@ def _check_unpacked(root: Path) -> None:
 def _classes(
     images: Any, labels: Any, splits: Any = None, groups: Any = None
 ) -> Iterator[ClassImages]:
-    images, labels = channels_first(np.asarray(images)), np.asarray(labels)
+    given = {"images": images, "labels": labels, "splits": splits, "groups": groups}
+    columns = {key: _array(key, values) for key, values in given.items() if values is not None}
+    images, labels = channels_first(columns.pop("images")), columns["labels"]
     try:
-        images = eight_bits(images)
+        check_range(images)  # of all of them: a single class may be dark
     except UserError as error:
         raise UserError(f"images: {error}") from error
     n = len(images)
-    given = {"labels": labels, "splits": splits, "groups": groups}
-    columns = {key: np.asarray(values) for key, values in given.items() if values is not None}
     for key, values in columns.items():
         if values.shape != (n,):
             raise UserError(f"{key} have shape {values.shape}, expected ({n},): one of each image")
@@ -152,7 +152,15 @@ def _classes(
     for k, name in enumerate(names):
         rows = np.flatnonzero(class_of == k)
         split, group = (_common(columns[key][rows], key, name) for key in ("splits", "groups"))
-        yield ClassImages(str(name), group, split, images[rows])
+        yield ClassImages(str(name), group, split, scaled(images[rows]))
+
+
+def _array(key: str, values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:  # such as tensors that need gradients
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{key} are no array, nor can they be made one: {reason}") from error
 
 
 def channels_first(images: np.ndarray) -> np.ndarray:

@@ -39,12 +39,14 @@ def inputs(affine: str) -> list[Tensor | None]:
     return [t if t is None else t.requires_grad_() for t in (x, *rest)]
 
 
-def derivatives(norm: Callable[..., Tensor], given: Sequence[Tensor | None]) -> list[Tensor]:
+def derivatives(
+    norm: Callable[..., Tensor], given: Sequence[Tensor | None], orders: int = 3
+) -> list[Tensor]:
     """Output, and gradients of functions of output, gradients, and gradients of these."""
     leaves = [t for t in given if t is not None]
     found = [norm(*given)]
     last: Sequence[Tensor] = found
-    for order in range(3):
+    for order in range(orders):
         value = sum(((t + order).sin() * (k + 1)).sum() for k, t in enumerate(last))
         assert isinstance(value, Tensor)
         last = torch.autograd.grad(value, leaves, create_graph=True)
@@ -87,9 +89,10 @@ def test_statistics_of_the_first_rows(affine: str, layout: torch.memory_format) 
 
 def test_two_derivatives_are_those_of_torch() -> None:
     given = inputs("both")
-    mine, theirs = (derivatives(norm, given) for norm in (our_batch_norm, torch_batch_norm))
-    for k in range(7):  # the output, and twice three gradients; torch's third derivative is wrong
-        torch.testing.assert_close(mine[k], theirs[k], rtol=1e-9, atol=1e-9)
+    # Torch's third derivative is wrong up to 2.13, and refused from 2.14 on.
+    mine, theirs = (derivatives(norm, given, 2) for norm in (our_batch_norm, torch_batch_norm))
+    assert len(mine) == 1 + 2 * 3
+    torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
 
 
 def test_first_and_second_derivative_are_those_of_finite_differences() -> None:
