@@ -22,8 +22,8 @@ def split_names(n: int, held_out: Sequence[str] = ("val", "test")) -> list[str]:
     ['val', 'train', 'train', 'test', 'train']
     """
     if n <= len(held_out):
-        names = ", ".join(("train", *held_out))
-        raise UserError(f"{n} classes; {names} need at least one each")
+        every = ", ".join(("train", *held_out))
+        raise UserError(f"{n} classes; {every} need at least one each")
     n_each = max(1, round(0.2 * n))
     names = [split for split in held_out for _ in range(n_each)]
     names += ["train"] * (n - len(names))
