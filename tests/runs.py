@@ -22,6 +22,8 @@ from omegaconf import DictConfig
 import metanas_pl
 from metanas_pl import cli
 
+HANGS_S = 1500
+"""Seconds after which a process is given up: it hangs. A busy machine may take long for anything."""
 CHECKOUT = Path(metanas_pl.__file__).resolve().parent.parent
 SMALL_SPACE = ("space.channels=4", "space.n_nodes=1")
 TIMES = {
@@ -132,7 +134,7 @@ def execute(program: str, arguments: Sequence[str], folder: Path, **env: str) ->
 def finish(process: Any) -> Any:
     """Wait for what :func:`spawn` started."""
     try:
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=HANGS_S)
     finally:
         process.kill()
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)

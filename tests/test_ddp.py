@@ -13,6 +13,7 @@ import pytest
 
 from metanas_pl.train import run
 from tests.runs import (
+    HANGS_S,
     TIMES,
     assert_same_training,
     compose,
@@ -131,7 +132,7 @@ def start(command: list[str], folder: Path, **env: str) -> subprocess.Popen[str]
 
 def end(process: subprocess.Popen[str]) -> None:
     try:
-        error = process.communicate(timeout=280)[1]
+        error = process.communicate(timeout=HANGS_S)[1]
     finally:
         process.kill()
     assert process.returncode == 0, error[-2000:]

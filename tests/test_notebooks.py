@@ -12,6 +12,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
+from tests.runs import HANGS_S
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((CHECKOUT / "notebooks").glob("*.ipynb"))
 
@@ -56,7 +58,7 @@ def test_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         nbformat.read(path, as_version=4),
         kernel_name="python3",
         kernel_manager_class=OwnInterpreter,
-        timeout=120,
+        timeout=HANGS_S,
         resources={"metadata": {"path": str(work)}},
     )
     client.execute()

@@ -14,7 +14,7 @@ import pytest
 
 from metanas_pl import cli
 from metanas_pl.train import run
-from tests.runs import assert_same_training, compose, environment, load, make_images, tiny
+from tests.runs import HANGS_S, assert_same_training, compose, environment, load, make_images, tiny
 
 JOB = "4242"
 # Two nodes of one process each; the signal of SLURM goes to the processes, not to srun.
@@ -73,13 +73,13 @@ def test_a_job_is_requeued_and_ends_like_an_undisturbed_run(tmp_path: Path) -> N
     assert any(line.startswith("step 3") for line in job.stdout)
     for pid in (tmp_path / "pids").read_text().split():
         os.kill(int(pid), signal.SIGUSR1)
-    error = job.communicate(timeout=120)[1]
+    error = job.communicate(timeout=HANGS_S)[1]
     assert job.returncode == 0, error[-2000:]
     assert (tmp_path / "requeued").read_text() == f"requeue {JOB}\n"
     last = tmp_path / "outputs" / JOB / "checkpoints" / "last.ckpt"
     assert 3 <= load(last)["global_step"] < 20
     job = start_slurm_job(tmp_path, on_cluster)
-    error = job.communicate(timeout=120)[1]
+    error = job.communicate(timeout=HANGS_S)[1]
     assert job.returncode == 0, error[-2000:]
     assert (tmp_path / "requeued").read_text() == f"requeue {JOB}\n"
     run(compose([*options, f"run_dir={tmp_path / 'undisturbed'}"]))

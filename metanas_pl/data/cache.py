@@ -8,19 +8,18 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
+from metanas_pl.data.cache_folder import default_cache_dir, locked
 from metanas_pl.data.sources import SOURCES, SourceInfo
 from metanas_pl.data.store import ClassStore
 
-
-def default_cache_dir() -> Path:
-    """``$METANAS_DATA``, or the user's cache folder."""
-    if folder := os.environ.get("METANAS_DATA"):
-        return Path(folder).expanduser()
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir("metanas_pl"))
+__all__ = [
+    "CachedStore",
+    "default_cache_dir",
+    "remove_store",
+    "size_on_disk",
+    "source_info",
+    "stores_in",
+]
 
 
 def source_info(name: str) -> SourceInfo:
@@ -85,10 +84,9 @@ def size_on_disk(folder: Path) -> int:
 
 def remove_store(cached: CachedStore) -> None:
     """Delete a store. It first loses its name, so that no half of it is ever found."""
-    with FileLock(cached.path.with_name(f".{cached.key}.lock")):
-        scratch = cached.path.with_name(
-            f".{cached.key}.tmp"
-        )  # as of a build: the next clears it up
+    with locked(cached.path):
+        # as of a build: the next clears it up
+        scratch = cached.path.with_name(f".{cached.key}.tmp")
         shutil.rmtree(scratch, ignore_errors=True)
         os.replace(cached.path, scratch)
         shutil.rmtree(scratch)

@@ -115,7 +115,10 @@ def check_composition(
             f"{smallest}: their sum must be at most {smallest}, or data.small_classes=shrink"
         )
     if smallest < 2:
-        raise UserError(f"a class of {where} has one image: none would be left for its query set")
+        alone = next(info.name for info in classes if info.count < 2)
+        raise UserError(
+            f"class {alone} of {where} has one image: none would be left for its query set"
+        )
 
 
 def _draw(rng: np.random.Generator, least: int, largest: int, n: int | None = None) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from metanas_pl.data.augment import Augmentation, augment
-from metanas_pl.data.cache import default_cache_dir
+from metanas_pl.data.cache_folder import default_cache_dir, expanded
 from metanas_pl.data.episodes import Episode, EpisodeBatch, EpisodeDataset, collate
 from metanas_pl.data.identity import Identity, check_same, checked, identity
 from metanas_pl.data.loader import EpisodeLoader
@@ -111,13 +110,13 @@ class EpisodeDataModule(pl.LightningDataModule):
         self.sources = [source] if isinstance(source, str) else list(source)
         self.weights = weights
         request = DataRequest(
-            cache_dir=Path(cache_dir).expanduser() if cache_dir else default_cache_dir(),
+            cache_dir=expanded(cache_dir, "data.cache_dir") if cache_dir else default_cache_dir(),
             image_size=image_size,
             channels=channels,
             options=dict(options or {}),
         )
         self.requests = [
-            replace(request, root=Path(path).expanduser() if path else None)
+            replace(request, root=expanded(path, "data.root") if path else None)
             for path in _one_each(root, len(self.sources))
         ]
         unseen = partial(

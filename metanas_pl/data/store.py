@@ -8,20 +8,20 @@ that takes the final name when it is complete: a half-built store is never found
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from filelock import FileLock
 
+from metanas_pl.data.cache_folder import REMEDY, locked
 from metanas_pl.data.store_table import (
     FORMAT_VERSION,
     SPLITS,
@@ -35,6 +35,7 @@ from metanas_pl.errors import UserError
 __all__ = ["SPLITS", "ClassImages", "ClassInfo", "ClassStore", "StoreMeta", "build_store"]
 
 _HEADER_BYTES = 128
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ClassImages(NamedTuple):
@@ -134,49 +135,37 @@ def build_store(path: str | Path, classes: Iterable[ClassImages], meta: StoreMet
         meta: what the images are.
 
     Raises:
-        UserError: a class is empty, occurs twice, or its images do not fit the others.
+        UserError: a class is empty, occurs twice, or its images do not fit the others; or the store
+            cannot be written.
     """
     path = Path(path).absolute()
-    with _locked(path):
-        try:
-            return ClassStore.open(path)
-        except (FileNotFoundError, ValueError):
-            shutil.rmtree(path, ignore_errors=True)
+    if (store := _whole(path)) is not None:  # perhaps in a folder that is read-only
+        return store
+    with locked(path):
+        if (store := _whole(path)) is not None:  # another process has built it meanwhile
+            return store
+        shutil.rmtree(path, ignore_errors=True)
         scratch = path.with_name(f".{path.name}.tmp")
         shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
-        scratch.mkdir()
         try:
+            scratch.mkdir()
             _write(scratch, classes, meta)
             os.replace(scratch, path)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(scratch, ignore_errors=True)
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                reason = f"no space is left for the store {path}"
+                raise UserError(f"{reason}: make room, or {REMEDY}") from error
             raise
         return ClassStore.open(path)
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """The right to build the store ``path``; a whole one in a folder that is read-only needs none.
-
-    Raises:
-        UserError: its folder cannot be made or written to.
-    """
+def _whole(path: Path) -> ClassStore | None:
+    """The store in ``path``; None if there is none, or a damaged one."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.parent / f".{path.name}.lock")
-        lock.acquire()
-    except OSError as error:
-        if (path / "store.json").is_file():
-            yield
-            return
-        raise UserError(
-            f"stores cannot be kept in {path.parent} ({error.strerror or error}): set data.cache_dir or "
-            "METANAS_DATA to a folder that you may write to"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+        return ClassStore.open(path)
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def _write(folder: Path, classes: Iterable[ClassImages], meta: StoreMeta) -> None:

@@ -27,8 +27,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Console script; exits with 0, 1 (a check failed), 2 (a mistake) or 130 (Ctrl-C)."""
     make_printable()
     warnings.showwarning = _one_line
-    args = make_parser().parse_args(arguments)
+    args = parse(arguments)
     raise SystemExit(with_short_errors(lambda: args.run(args)))
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The words of a command; settings may stand behind its options, too, which argparse alone refuses."""
+    parser = make_parser()
+    args, others = parser.parse_known_args(arguments)
+    if others:
+        if not hasattr(args, "settings") or any(w.startswith("-") or "=" not in w for w in others):
+            parser.error(f"unrecognized arguments: {' '.join(others)}")
+        args.settings += others
+    return args
 
 
 def make_parser() -> argparse.ArgumentParser:

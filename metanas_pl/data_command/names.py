@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from metanas_pl.conf import DataConfig
-from metanas_pl.data.cache import CachedStore, default_cache_dir, stores_in
+from metanas_pl.data.cache import CachedStore, stores_in
+from metanas_pl.data.cache_folder import default_cache_dir, expanded
 from metanas_pl.data.sources import SOURCES, DataRequest, prepare_source
 from metanas_pl.data.store import ClassStore
 from metanas_pl.errors import UserError
@@ -97,35 +97,41 @@ def data_config(name: str, settings: Sequence[str]) -> DataConfig:
     has_file = Path(cli.CONFIG_DIR, "data", f"{name}.yaml").is_file()
     chosen = f"data={name}" if has_file else f"data.source={name}"
     cli.register_schemas()
-    cfg = cli.compose_checked([chosen, *map(_override, settings)])
-    config = OmegaConf.to_object(cfg.data)
+    given = dict(map(_key_and_value, settings))
+    # Paths may hold whatever Hydra's grammar reads, so they do not go through it.
+    paths = {key: _path(given.pop(key)) for key in PATHS if key in given}
+    overrides = [f"data.{key}={value}" for key, value in given.items()]
+    absent = [f"data.{key}=null" for key in paths]
+    config = OmegaConf.to_object(cli.compose_checked([chosen, *overrides, *absent]).data)
     assert isinstance(config, DataConfig)
+    for key, path in paths.items():
+        setattr(config, key, path)
     return config
 
 
-def _override(setting: str) -> str:
+def _key_and_value(setting: str) -> tuple[str, str]:
     key, equals, value = setting.removeprefix("data.").partition("=")
     if not equals:
         raise UserError(f"{setting}: expected KEY=VALUE, such as root={setting}")
     if key.partition(".")[0] not in KEYS:
         raise UserError(f"there is no key {key}{did_you_mean(key, KEYS)}")
-    return f"data.{key}={_quoted(value) if key in PATHS else value}"
+    return key, value
 
 
-def _quoted(path: str) -> str:
-    """A path as a string of Hydra's grammar, whatever characters it holds; null and lists as they are.
+def _path(text: str) -> str | None:
+    """A path as it was typed, without the quotes that ``metanas-train`` may need around it.
 
-    >>> print(_quoted("~/a=b, 'c'"))
-    '~/a=b, \\'c\\''
+    >>> _path("a=b"), _path("'a=b'"), _path("null")
+    ('a=b', 'a=b', None)
     """
-    if path == "null" or path.startswith(("[", "'", '"')):
-        return path
-    text = re.sub(r"(\\*)('|$)", lambda m: 2 * m[1] + ("\\'" if m[2] else ""), path)
-    return f"'{text}'"
+    if text == "null":
+        return None
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    return text[1:-1] if quoted else text
 
 
 def data_request(config: DataConfig) -> DataRequest:
     """What the data module would ask of the source."""
     values = {key: getattr(config, key) for key in KEYS}
-    paths = {key: Path(values[key]).expanduser() for key in ("root", "cache_dir") if values[key]}
+    paths = {key: expanded(values[key], f"data.{key}") for key in PATHS if values[key]}
     return DataRequest(**{**values, "cache_dir": default_cache_dir(), **paths})

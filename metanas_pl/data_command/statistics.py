@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from rich.console import Console
+from rich.markup import escape
 
 from metanas_pl.data.inspection import group_sizes, split_statistics
 from metanas_pl.data.store import SPLITS, ClassStore
@@ -61,6 +62,6 @@ def _print_groups(console: Console, store: ClassStore) -> None:
     groups = group_sizes(store)
     table = make_table("group", "split", "classes", "images", numbers=("classes", "images"))
     for group, split, n_classes, n_images in groups:
-        table.add_row(group, split, f"{n_classes:,}", f"{n_images:,}")
+        table.add_row(escape(group), split, f"{n_classes:,}", f"{n_images:,}")
     if groups:
         console.print(table)

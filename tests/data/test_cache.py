@@ -8,7 +8,6 @@ import pytest
 
 from metanas_pl.data.cache import (
     CachedStore,
-    default_cache_dir,
     remove_store,
     size_on_disk,
     source_info,
@@ -17,17 +16,6 @@ from metanas_pl.data.cache import (
 from metanas_pl.data.sources import SOURCES
 from metanas_pl.data.store import build_store
 from tests.data.conftest import META, toy_classes
-
-
-def test_the_cache_is_where_the_environment_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("METANAS_DATA", str(tmp_path))
-    assert default_cache_dir() == tmp_path
-    monkeypatch.setenv("METANAS_DATA", "~/data")
-    assert default_cache_dir() == Path.home() / "data"
-    monkeypatch.delenv("METANAS_DATA")
-    assert default_cache_dir().name == "metanas_pl"
 
 
 @pytest.mark.parametrize("name", SOURCES)

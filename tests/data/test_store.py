@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import pickle
 import time
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
+from metanas_pl.errors import UserError
 from tests.data.conftest import META, N_CLASSES, N_IMAGES, SIDE, toy_classes
 
 
@@ -145,18 +147,30 @@ def test_an_unknown_split_is_refused(toy_store: ClassStore) -> None:
     assert len(toy_store.images) == sum(N_CLASSES.values()) * N_IMAGES
 
 
-def test_a_store_in_a_folder_that_cannot_be_written(
+def test_a_store_in_a_folder_that_cannot_be_written_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is there is opened; another cannot be built, and the message says what to set."""
     store = build_store(tmp_path / "s", toy_classes(), META)
-
-    def refused(*_: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("metanas_pl.data.store.FileLock.acquire", refused)
+    monkeypatch.setattr("metanas_pl.data.cache_folder.FileLock.acquire", refused)
     assert build_store(tmp_path / "s", iter(()), META).checksum == store.checksum
     with pytest.raises(
-        ValueError, match=r"stores cannot be kept in .*Permission denied.*METANAS_DATA"
+        UserError, match=r"nothing can be kept in .*Permission denied.*METANAS_DATA"
     ):
         build_store(tmp_path / "t", toy_classes(), META)
+
+
+def refused(*_: object) -> None:
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_a_full_disk_is_told_and_nothing_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("metanas_pl.data.store._flush", full)
+    with pytest.raises(UserError, match="no space is left for the store .*make room, or set"):
+        build_store(tmp_path / "s", toy_classes(), META)
+    assert [path.name for path in tmp_path.iterdir()] in ([], [".s.lock"])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from metanas_pl.data.cache import source_info
 from metanas_pl.data.inspection import identical_images
-from metanas_pl.data.sources import DataRequest, SourceInfo, prepare_source
+from metanas_pl.data.sources import DataRequest, SourceInfo, cifar_fs, prepare_source
 from metanas_pl.data.sources.published import apart
 from metanas_pl.data.store import ClassImages, ClassStore, build_store
 from metanas_pl.data.verification import Check, is_verified, record, verify_store
@@ -138,35 +140,61 @@ def test_the_one_repeated_drawing_of_omniglot(tmp_path: Path) -> None:
 def test_images_that_the_published_set_has_in_two_splits_are_known(tmp_path: Path) -> None:
     images = originals()
     images["class12"][3] = images["class1"][5]  # test and train
+    known = SourceInfo("toy", "", n_classes=N_CLASSES, shared_images={("class1", "class12"): 1})
     classes = [c._replace(images=images[c.name]) for c in toy_classes()]
-    store = build_store(tmp_path / "s", classes, META)
-    known = SourceInfo("toy", "none", n_classes=N_CLASSES, shared_images=1)
-    checks = verify_store(store, known)
+    checks = verify_store(build_store(tmp_path / "s", classes, META), known)
     assert of(checks, "failed") == []
-    ((text, _),) = of(checks, "noticed")
-    assert text == (
-        "images in two splits: 1, of 1 in the published data set "
-        "(data.options.duplicates=drop leaves them out)"
-    )
-    images["class13"][0] = images["class1"][6]
+    ((text, places),) = of(checks, "noticed")
+    assert text.startswith("images in two splits, as in the published data set: 1 (data.options.")
+    assert "duplicates=drop" in text and "differ from those of papers" in text
+    assert places == ("train toy/class1[5] = test toy/class12[3]",)
+
+
+@pytest.mark.parametrize("other", ["class12", "class13"])
+def test_images_in_two_splits_beside_the_known_ones_fail(tmp_path: Path, other: str) -> None:
+    images = originals()
+    images["class12"][3] = images["class1"][5]
+    images[other][0] = images["class1"][6]  # of the same two classes, but one more; of others
+    known = SourceInfo("toy", "", n_classes=N_CLASSES, shared_images={("class1", "class12"): 1})
     classes = [c._replace(images=images[c.name]) for c in toy_classes()]
-    ((text, _),) = of(verify_store(build_store(tmp_path / "t", classes, META), known), "failed")
-    assert text == "images in two splits: 2"
+    checks = verify_store(build_store(tmp_path / "s", classes, META), known)
+    assert of(checks, "failed") == [
+        ("images in two splits beside these: 1", (f"train toy/class1[6] = test toy/{other}[0]",))
+    ]
 
 
-def test_images_in_two_splits_can_be_dropped() -> None:
+def test_images_in_two_splits_can_be_dropped(tmp_path: Path) -> None:
     images = originals()
     images["class12"][3] = images["class1"][5]
     images["class2"][0] = images["class1"][7]  # within training
-    found = {
-        c.name: len(c.images)
-        for c in apart(c._replace(images=images[c.name]) for c in toy_classes())
+    classes = [c._replace(images=images[c.name]) for c in toy_classes()]
+    with pytest.warns(
+        UserWarning, match="toy: 1 images left out.*results differ from those of papers"
+    ):
+        kept = list(apart(classes, "toy"))
+    sizes = {c.name: len(c.images) for c in kept}
+    assert sizes.pop("class12") == 7 and set(sizes.values()) == {8}
+    store = build_store(tmp_path / "s", kept, replace(META, notes={"duplicates": "drop"}))
+    known: dict[str, Any] = {
+        "n_classes": N_CLASSES,
+        "images_a_class": 8,
+        "shared_images": {("class1", "class12"): 1},
     }
-    assert found.pop("class12") == 7 and set(found.values()) == {8}
+    assert of(verify_store(store, SourceInfo("toy", "", **known)), "failed") == []
+    whole = {**known, "shared_images": {("class1", "class12"): 2}}  # then one more should be gone
+    ((text, _),) = of(verify_store(store, SourceInfo("toy", "", **whole)), "failed")
+    assert "not of 8 images each" in text
 
 
 @pytest.mark.parametrize(("name", "n"), [("cifar_fs", 15), ("fc100", 3), ("miniimagenet", 6)])
 def test_what_published_sets_are_known_to_share(name: str, n: int) -> None:
-    """Counted once on the whole sets."""
+    """Counted once on the whole sets; both classes of a pair in the order of their names."""
     info = source_info(name)
-    assert info.shared_images == n and info.options["duplicates"] == ("keep", "drop")
+    assert sum(info.shared_images.values()) == n
+    assert all(pair == tuple(sorted(pair)) for pair in info.shared_images)
+    assert info.options["duplicates"] == ("keep", "drop")
+
+
+def test_the_classes_that_share_images_are_of_two_splits() -> None:
+    for first, second in source_info("cifar_fs").shared_images:
+        assert cifar_fs.split_of("", first) != cifar_fs.split_of("", second)

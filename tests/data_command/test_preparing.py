@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -13,12 +14,12 @@ from PIL import Image
 from metanas_pl.assembly import make_datamodule
 from metanas_pl.cli import to_config
 from metanas_pl.data import datamodule
-from metanas_pl.data.cache import default_cache_dir, stores_in
-from metanas_pl.data.sources import DataRequest
-from metanas_pl.data_command.preparing import data_config, data_request
+from metanas_pl.data.cache import default_cache_dir, source_info, stores_in
+from metanas_pl.data.sources import SOURCES, DataRequest, checked_options
+from metanas_pl.data_command.names import data_config, data_request
 from tests.data.test_sources import write_images
 from tests.data_command.conftest import Command
-from tests.runs import compose, execute, make_images, start
+from tests.runs import HANGS_S, compose, execute, make_images, start
 
 PROGRAM = "data_command.main"
 SLOW = "tests.data_command.slow_source.prepare"
@@ -130,7 +131,7 @@ def test_ctrl_c_leaves_nothing(cache: Path, tmp_path: Path) -> None:
     process = start(PROGRAM, ["prepare", SLOW, f"root={tmp_path}"], tmp_path)
     wait_for(tmp_path / "log", process)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=HANGS_S)
     assert process.returncode == 130 and out == ""
     assert err.split("\n") == ["", "interrupted: no half-built store is left behind", ""]
     assert [path.name for path in cache.iterdir()] == [".slow.lock"]
@@ -141,7 +142,7 @@ def test_two_at_a_time_build_once(cache: Path, tmp_path: Path) -> None:
     processes = [start(PROGRAM, words, tmp_path) for _ in range(2)]
     wait_for(tmp_path / "log", processes[0])
     (tmp_path / "go").touch()
-    answers = [process.communicate(timeout=60) for process in processes]
+    answers = [process.communicate(timeout=HANGS_S) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], answers
     assert (tmp_path / "log").read_text() == "half\n"
     assert all("6/5/5" in out for out, _ in answers)
@@ -173,6 +174,50 @@ def test_a_cache_folder_that_cannot_be_made(
     answer = command("prepare", "glyphs", "image_size=8")
     assert answer.code == 2
     assert answer.err.startswith(
-        "error: stores cannot be kept in /dev/null/cache (Not a directory): set "
+        "error: nothing can be kept in /dev/null/cache (Not a directory): set "
     )
     assert len(answer.err.splitlines()) == 1
+
+
+def test_settings_stand_anywhere(command: Command, tmp_path: Path) -> None:
+    images = make_images(tmp_path / "images")
+    words = ["--ways", "3", f"root={images}", "--queries", "1", "image_size=12"]
+    answer = command("show", "folder", *words, "--output", str(tmp_path / "a=b.png"))
+    assert answer.code == 0 and (tmp_path / "a=b.png").is_file(), answer.err
+    assert command("show", "folder", "--ways", "3", "again").code == 2
+    assert command("stats", "folder", "--split=val").code == 2
+    assert "unrecognized arguments: root=x" in command("remove", "folder", "root=x").err
+
+
+@pytest.mark.parametrize("name", ["a=b, (c) #[d] 'e' ${f}", "\u0416 \u732b", "100%"])
+def test_any_path_is_taken_as_it_is(name: str, command: Command, tmp_path: Path) -> None:
+    images = make_images(tmp_path / name)
+    for word in (f"root={images}", f"data.root='{images}'"):
+        answer = command("stats", "folder", word, "image_size=12")
+        assert answer.code == 0 and "12x12 colour" in answer.out, answer.err
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_options_can_be_given_on_the_command_line(source: str) -> None:
+    """The file of the data set must name them, or Hydra takes ``data.options.KEY`` for a mistake."""
+    options = source_info(source).options
+    chosen = [f"options.{name}={str(kind[-1])}" for name, kind in options.items()]
+    config = data_config(source, ["root=x", *chosen])
+    found = checked_options(source, source_info(source), config.options)
+    assert found == {name: str(kind[-1]) for name, kind in options.items()}
+    default = data_config(source, ["root=x"]).options
+    assert default == {name: str(kind[0]) for name, kind in options.items()}
+
+
+def test_the_layout_of_ordinary_classification(command: Command, tmp_path: Path) -> None:
+    """The same classes in train and test: what the message offers can be typed as it stands."""
+    images = make_images(tmp_path / "images")
+    shutil.rmtree(images / "val")
+    shutil.rmtree(images / "test")
+    shutil.copytree(images / "train", images / "test")
+    answer = command("prepare", "folder", f"root={images}", "image_size=12")
+    assert answer.code == 2 and "data.options.pool=true" in answer.err
+    pooled = command(
+        "prepare", "folder", f"root={images}", "image_size=12", "data.options.pool=true"
+    )
+    assert pooled.code == 0 and "2/1/1 (train/val/test)" in pooled.out, pooled.err

@@ -30,3 +30,11 @@ def test_figures(command: Command, cache: Path) -> None:
     assert ["test", "0"] in rows
     assert ["north", "train", "3", "20"] in rows and ["south", "val", "1", "7"] in rows
     assert f"checksum  {store.checksum}" in answer.out
+
+
+def test_names_of_groups_are_printed_as_they_are(command: Command, cache: Path) -> None:
+    images = np.zeros((2, 1, 4, 4), dtype=np.uint8)
+    build_store(
+        cache / "own", [ClassImages("a", "[red] x", "train", images)], StoreMeta("own", "", "")
+    )
+    assert "[red] x" in command("stats", "own").out

@@ -12,6 +12,7 @@ import torch
 from metanas_pl import cli, train
 from metanas_pl.survival.resume import choose_checkpoint, newest
 from tests import runs
+from tests.runs import HANGS_S
 
 N_STEPS = 7  # with 3 outer steps an epoch: two whole epochs and a step
 OPTIONS = (
@@ -223,7 +224,7 @@ def test_ctrl_c_on_the_command_line(images: Path, tmp_path: Path) -> None:
                 break
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=HANGS_S)
     finally:
         process.kill()
     assert process.returncode == 130, err

@@ -18,8 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
-
+from metanas_pl.data.cache_folder import locked
 from metanas_pl.data.fetch.errors import ChecksumError, DownloadError, WebPageError
 from metanas_pl.data.sources.progress import byte_count
 
@@ -55,8 +54,7 @@ def download(url: str, path: Path, checksum: str | None = None) -> Path:
         ChecksumError: the file is another one; it is removed.
         DownloadError: no network, no such file, no room on the disk, or the transfer was given up.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock")):
+    with locked(path):
         if path.is_file() and (checksum is None or _digest(path, checksum) == checksum):
             return path
         part = path.with_name(f"{path.name}.part")

@@ -45,7 +45,8 @@ class SourceInfo:
         download_bytes: size of the download; 0 if there is none.
         n_classes: classes of each split, if they are known beforehand.
         images_a_class: images of every class, if they are as many in each.
-        shared_images: images that the published set itself has in more than one split.
+        shared_images: images that the published set itself has in two splits: how many two classes, in
+            the order of their names, have in common.
         options: what ``data.options`` of this source may be, by name: values, the default first, or the
             default and the largest of a whole number.
     """
@@ -55,7 +56,7 @@ class SourceInfo:
     download_bytes: int = 0
     n_classes: dict[str, int] = field(default_factory=dict)
     images_a_class: int | None = None
-    shared_images: int = 0
+    shared_images: dict[tuple[str, str], int] = field(default_factory=dict)
     options: dict[str, tuple[str, ...] | WholeNumber] = field(default_factory=dict)
 
 
@@ -96,12 +97,12 @@ def prepare_source(name: str, request: DataRequest) -> ClassStore:
             "path of a function that takes a DataRequest and returns a ClassStore"
         ) from error
     if isinstance(info := getattr(module, "INFO", None), SourceInfo):
-        request = replace(request, options=_chosen(name, info, request.options))
+        request = replace(request, options=checked_options(name, info, request.options))
     store: ClassStore = prepare(request)
     return store
 
 
-def _chosen(name: str, info: SourceInfo, options: Mapping[str, str]) -> dict[str, str]:
+def checked_options(name: str, info: SourceInfo, options: Mapping[str, str]) -> dict[str, str]:
     """A value for every option of a source."""
     options = {name: _as_text(value) for name, value in options.items()}
     for option, value in options.items():

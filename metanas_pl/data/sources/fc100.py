@@ -16,7 +16,7 @@ INFO = SourceInfo(
     download_bytes=DOWNLOAD_BYTES,
     n_classes={"train": 60, "val": 20, "test": 20},
     images_a_class=600,
-    shared_images=3,
+    shared_images={("shark", "whale"): 1, ("snake", "worm"): 2},
     options=DUPLICATES,
 )
 

@@ -42,7 +42,7 @@ INFO = SourceInfo(
     download_bytes=1_270_000_000,
     n_classes={"train": 64, "val": 16, "test": 20},
     images_a_class=600,
-    shared_images=6,
+    shared_images={("n02950826", "n04389033"): 1, ("n03535780", "n03888605"): 5},
     options=DUPLICATES,
 )
 

@@ -52,25 +52,36 @@ def build_published(
                 return store
     meta = StoreMeta(name, origin, info.licence, ink_is_one, {**request.options, **notes})
     if request.options.get("duplicates") == "drop":
-        classes = apart(classes)
+        classes = apart(classes, name)
     return build_store(path, _as_published(classes, name, origin), meta)
 
 
-def apart(classes: Iterable[ClassImages]) -> Iterator[ClassImages]:
-    """``classes`` without images that an earlier class of another split has, pixel by pixel."""
+def apart(classes: Iterable[ClassImages], name: str) -> Iterator[ClassImages]:
+    """``classes`` without images that an earlier class of another split has, pixel by pixel.
+
+    A warning tells how many they are, and that results are not those of papers on the data set ``name``.
+    """
     split_of: dict[bytes, str] = {}
+    n_dropped = 0
     for item in classes:
         digests = [
             hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in item.images
         ]
         first = [split_of.setdefault(digest, item.split) == item.split for digest in digests]
+        n_dropped += first.count(False)
         yield item._replace(images=item.images[np.array(first)])
+    warnings.warn(
+        f"{name}: {n_dropped} images left out that are in an earlier split, too: results differ from those "
+        "of papers, which keep them",
+        stacklevel=2,
+    )
 
 
 def store_name(name: str, request: DataRequest, origin_key: str) -> str:
     """Name of the folder of a store; ``origin_key`` has eight characters."""
     size, channels = request.image_size, request.channels
-    return "-".join([name, *request.options.values(), origin_key, f"{size}x{size}x{channels}"])
+    chosen = [value for value in request.options.values() if value != "keep"]  # as if not asked
+    return "-".join([name, *chosen, origin_key, f"{size}x{size}x{channels}"])
 
 
 def _whole(path: Path, info: SourceInfo) -> ClassStore | None:
