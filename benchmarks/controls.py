@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from benchmarks import run_folder
 from benchmarks.cpu_time import callback
@@ -28,6 +29,7 @@ from benchmarks.run_folder import accuracies
 from metanas_pl import cli
 from metanas_pl.conf import CellSpaceConfig, Config, Conv4Config, NASConfig, from_plain
 from metanas_pl.engine.metrics import mean_interval95, paired_gain95
+from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.genotypes.genotype import Cell, Genotype
 from metanas_pl.search_spaces.ops.names import NONE
 from metanas_pl.train import run
@@ -55,7 +57,11 @@ def random_genotype(space: CellSpaceConfig, seed: int) -> Genotype:
 def typed(folder: Path) -> Config:
     """The configuration of a finished run, from its ``config.yaml``, to be trained from the start."""
     stored = run_folder.configuration(folder)
-    merged = OmegaConf.merge(OmegaConf.structured(Config), stored, {"ckpt_path": None})
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Config), stored, {"ckpt_path": None})
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{folder / 'config.yaml'} is damaged: {reason}") from error
     assert isinstance(merged, DictConfig)
     return cli.to_config(merged)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -69,7 +70,14 @@ def write(run_dir: Path, results: Results, rows: Sequence[Mapping[str, Any]]) ->
     writer.writeheader()
     writer.writerows(rows)
     write_whole(run_dir / "episodes_test.csv", table.getvalue().encode())
-    write_whole(run_dir / "results.json", (json.dumps(results, indent=2) + "\n").encode())
+    write_whole(
+        run_dir / "results.json", (json.dumps(_without_nan(results), indent=2) + "\n").encode()
+    )
+
+
+def _without_nan(results: Results) -> Results:
+    """JSON has no NaN: what is not known is null."""
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in results.items()}
 
 
 def log(trainer: Any, results: Results) -> None:
@@ -93,7 +101,9 @@ def print_table(results: Results, title: str) -> None:
     table.add_column("result", justify="right")
 
     def percent(key: str) -> str:
-        return f"{100 * results[key]:.2f} ± {100 * results[key + '_ci95']:.2f} %"
+        interval = results[key + "_ci95"]  # of one episode none is known
+        known = "" if math.isnan(interval) else f" ± {100 * interval:.2f}"
+        return f"{100 * results[key]:.2f}{known} %"
 
     lines = [
         ("accuracy, inductive, relaxed", "test/accuracy"),

@@ -33,7 +33,7 @@ def test_accuracies_and_pairs_by_hand() -> None:
     assert results["test/accuracy"] == 0.75
     assert results["test/adaptation_gain"] == 0.5
     assert results["test/pruning_loss"] == 0.25
-    assert results["test/adaptation_gain_ci95"] == pytest.approx(1.96 * 0.25, rel=1e-3)
+    assert results["test/adaptation_gain_ci95"] == pytest.approx(12.7062 * 0.25, rel=1e-3)
     assert results["test/distinct_genotypes"] == 2
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.endurance._loaders import LOADERS
 from benchmarks.endurance.hostile import Watch, cases
+from metanas_pl.errors import UserError
 
 FEW = {"resumption": 2, "checkpoint_values": 8, "overrides": 5, "sources": 12, "run_folders": 20}
 
@@ -32,7 +33,7 @@ def test_what_a_watch_sees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         def attempt(rng: object) -> None:
             if misdeed == "a program":
                 os.system("true")
-            raise KeyError("x") if misdeed == "an error" else ValueError("x")
+            raise KeyError("x") if misdeed == "an error" else UserError("x")
 
         return attempt
 

@@ -39,9 +39,9 @@ def load_pickle(data: Path | bytes, name: str) -> Any:
     [0, 1, 2]
     """
     with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:
-        _check_sizes(file, name)
-        file.seek(0)
         try:
+            _check_sizes(file)
+            file.seek(0)
             return _Unpickler(file, encoding="bytes").load()
         except PickleError as error:
             raise PickleError(f"{name} was not unpickled: {error}") from error
@@ -72,14 +72,14 @@ def text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _check_sizes(file: BinaryIO, name: str) -> None:
+def _check_sizes(file: BinaryIO) -> None:
     """Refuse a pickle that would have memory set aside for what is not in it."""
-    for n, code in enumerate(read_codes(file, name)):
+    for n, code in enumerate(read_codes(file, "it")):
         if code.name in _MEMO_CODES:
             number = code.argument
             index = int(number) if code.name == "PUT" else int.from_bytes(number, "little")
             if index > n:
-                raise PickleError(f"{name} was not unpickled: it wants {index:,} places at once")
+                raise PickleError(f"it wants {index:,} places at once")
 
 
 class _Unpickler(pickle.Unpickler):
