@@ -5,8 +5,7 @@ The public names load on first use, so ``import metanas_pl`` is instant.
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from metanas_pl.utils.lazy import lazy_names
 
 _HOMES = {
     "EpisodeDataModule": "metanas_pl.data",
@@ -16,9 +15,4 @@ _HOMES = {
 }
 __version__ = "0.1.0"
 __all__ = ["EpisodeDataModule", "Genotype", "MetaNASModule", "store_from_arrays"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'metanas_pl' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazy_names(__name__, _HOMES)

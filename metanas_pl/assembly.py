@@ -21,13 +21,12 @@ def make_datamodule(config: Config) -> EpisodeDataModule:
     return EpisodeDataModule(**asdict(config.data), seed=config.seed)
 
 
-def checked_datamodule(config: Config) -> EpisodeDataModule:
+def opened(datamodule: EpisodeDataModule) -> EpisodeDataModule:
     """The same, with all stores there and open: what is wrong with the data is said before anything else.
 
     Raises:
         UserError: no such data, or episodes that they cannot give.
     """
-    datamodule = make_datamodule(config)
     datamodule.prepare_data()
     datamodule.setup()
     return datamodule

@@ -1,4 +1,4 @@
-"""What is refused, with the reason: pairs of a NAS method and a meta-learner, strategies of Lightning."""
+"""What is refused, with the reason: pairs of a NAS method and a meta-learner, settings of Lightning."""
 
 from __future__ import annotations
 
@@ -64,6 +64,21 @@ def check_pair(nas: NASConfig, meta: MetaConfig) -> None:
     for rule in RULES:
         if rule.refuses(nas, meta):
             raise UserError(f"nas={nas.name} with meta={meta.name}: {rule.reason}")
+
+
+def check_precision(precision: str, device: str) -> None:
+    """Refuse mixed precision on a CPU, where gradients taken within autocast fail.
+
+    Raises:
+        UserError: names the precision and what to take.
+
+    >>> check_precision("bf16-mixed", "cuda"), check_precision("64-true", "cpu")
+    (None, None)
+    """
+    if precision.endswith("-mixed") and device == "cpu":
+        raise UserError(
+            f"trainer.precision={precision}: mixed precision needs a GPU, take 32 on a CPU"
+        )
 
 
 STRATEGIES = ("auto", "ddp", "ddpstrategy", "single_device", "singledevicestrategy")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
 import sys
@@ -21,6 +20,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from yaml import YAMLError
 
 from metanas_pl import conf
+from metanas_pl.conf.checks import did_you_mean
 from metanas_pl.errors import UserError
 
 CONFIG_DIR = str(
@@ -39,11 +39,8 @@ NEEDED = ("data", "space", "nas", "meta", "trainer")
 
 def register_schemas() -> None:
     """Make the dataclasses of ``metanas_pl.conf`` known to Hydra."""
-    schema = OmegaConf.structured(conf.Config)
-    for group in (schema.data, schema.nas, schema.meta):
-        OmegaConf.set_struct(group.options, False)  # checked by what takes them
     store = ConfigStore.instance()
-    store.store(name="config_schema", node=schema)
+    store.store(name="config_schema", node=conf.Config)
     store.store(group="space", name="cells_schema", node=conf.CellSpaceConfig)
     store.store(group="space", name="conv4_schema", node=conf.Conv4Config)
     store.store(group="space", name="resnet12_schema", node=conf.ResNet12Config)
@@ -158,9 +155,7 @@ def advice(error: Exception, overrides: Sequence[str]) -> str:
 
 def _advice(error: Exception, defaults: DictConfig) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
+    cause = _root_cause(error)
     if isinstance(error, OverrideParseException):
         return f"{error.override} cannot be read: write KEY=VALUE"
     override = re.match(r"Could not override '([^']+)'", lines[0])
@@ -185,17 +180,18 @@ def in_short(error: Exception) -> str:
     >>> in_short(ValueError("no such thing\\nat all"))
     'no such thing'
     """
-    cause: BaseException = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    first, reason = (next(iter(str(e).strip().splitlines()), "") for e in (error, cause))
+    both = (error, _root_cause(error))
+    first, reason = (next(iter(str(e).strip().splitlines()), "") for e in both)
     return first if reason in first else f"{first} {reason}"
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    return error if error.__cause__ is None else _root_cause(error.__cause__)
 
 
 def _unknown_key(key: str, defaults: DictConfig) -> str:
     group, _, name = key.rpartition(".")
     node = OmegaConf.select(defaults, group) if group else defaults
     known = [str(k) for k in node] if isinstance(node, DictConfig) else []
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {group + '.' if group else ''}{close[0]}?" if close else ""
-    return f"{key}: there is no such key{hint} (allowed: {', '.join(known)})"
+    hint = did_you_mean(name, known, f"{group}." if group else "")
+    return f"{key}: there is no such key{hint}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import io
 import sys
+import warnings
+from typing import Any
 
 STAND_INS = {
     "→": "->",
@@ -42,7 +44,12 @@ codecs.register_error(HANDLER, stand_in)
 
 
 def make_printable() -> None:
-    """Let stdout and stderr print any text, whatever their encoding. Every command line begins with it."""
+    """Let stdout and stderr print any text, and warnings in a line. Every command line begins with it."""
+    warnings.showwarning = _in_one_line
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=HANDLER)
+
+
+def _in_one_line(message: Warning | str, *args: Any, **options: Any) -> None:
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)

@@ -71,7 +71,7 @@ def named_checkpoint(named: str, run_dir: str) -> str:
 
 def load(config: conf.Config) -> tuple[Any, Any]:
     """The trained module of ``ckpt_path``, and its data: that of the training, if not told otherwise."""
-    from metanas_pl.assembly import make_datamodule, trained_module
+    from metanas_pl.assembly import make_datamodule, opened, trained_module
     from metanas_pl.data.identity import checked
 
     assert config.ckpt_path is not None
@@ -81,9 +81,7 @@ def load(config: conf.Config) -> tuple[Any, Any]:
     known = checkpoint.get(type(datamodule).__qualname__, {})
     datamodule.trained_on = checked(known)
     datamodule.other_data = config.evaluation.other_data
-    datamodule.prepare_data()
-    datamodule.setup()
-    return module, datamodule
+    return module, opened(datamodule)
 
 
 def as_trained(asked: conf.Config, overrides: list[str]) -> conf.Config:

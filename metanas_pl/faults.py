@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import os
 import platform
@@ -104,6 +105,14 @@ def write_report(error: Exception, run_dir: str | Path | None) -> Path | None:
             continue
         return Path(name)
     return None
+
+
+class ShowVersions(argparse.Action):
+    """``--version`` of a parser; the versions are looked up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *args: Any) -> NoReturn:
+        print(versions())
+        parser.exit()
 
 
 def versions() -> str:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
@@ -42,21 +40,10 @@ from metanas_pl.search_spaces.genotypes.architecture import Architecture
 from metanas_pl.survival.checkpoint import FORMAT_VERSION
 from metanas_pl.survival.tally import TaskTally
 from metanas_pl.types import Mask, Mixing, Theta
-
-LIGHTNING_AND_TORCH = r"pytorch_lightning\.utilities\._pytree"
-"""The module of Lightning that makes a ``LeafSpec``, of which torch 2.13 and later warn."""
-
-NO_FORWARD = (
-    "MetaNASModule has no forward pass: a network comes from adapting to the support images of an episode; "
-    "use Trainer.fit, validate and test with an EpisodeDataModule (prediction and export are on their way)"
-)
-
-COMPILED = (
-    "torch.compile cannot trace an inner loop of gradient steps: give the Trainer the module itself"
-)
+from metanas_pl.unsupported import EpisodesOnly
 
 
-class MetaNASModule(pl.LightningModule):
+class MetaNASModule(EpisodesOnly):
     """Meta-learn a network's weights together with its architecture.
 
     Args:
@@ -115,7 +102,7 @@ class MetaNASModule(pl.LightningModule):
         hyper = self.learner.loops.hyper(self.theta())
         self.hyper_names, self.hyper = list(hyper), nn.ParameterList(hyper.values())
         self.carried_states: Any = None
-        self.total_steps = 1.0
+        self.total_steps, self.is_timed = 1.0, False
         self.tally = TaskTally()
         self.metrics = nn.ModuleDict(
             {
@@ -125,39 +112,6 @@ class MetaNASModule(pl.LightningModule):
             }
         )
         self.test_rows: list[dict[str, Any]] = []
-
-    # -- what Lightning asks before it begins ------------------------------------------------------
-
-    def setup(self, stage: str) -> None:
-        """Keep a warning about Lightning's own code from the user; refuse what has no meaning here."""
-        warnings.filterwarnings("ignore", message=".*LeafSpec", module=LIGHTNING_AND_TORCH)
-        if stage == "predict":
-            raise UserError(NO_FORWARD)
-        if self._compiler_ctx is not None:
-            raise UserError(COMPILED)
-        precision = str(self.trainer.precision)
-        if "16-mixed" in precision and self.trainer.strategy.root_device.type == "cpu":
-            raise UserError(f"trainer.precision={precision} needs a GPU: take 32-true on a CPU")
-
-    def forward(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse: images alone are no episode. So do the exports, which trace this.
-
-        Raises:
-            UserError: always.
-        """
-        raise UserError(NO_FORWARD)
-
-    to_onnx = to_torchscript = to_tensorrt = forward  # type: ignore[assignment]
-
-    @property
-    def learning_rate(self) -> float:
-        """Outer rate of the weights, for Lightning's ``lr_find``, which tries each rate on all groups."""
-        return self.meta.outer.weight_lr
-
-    @learning_rate.setter
-    def learning_rate(self, rate: float) -> None:
-        self.meta = replace(self.meta, outer=replace(self.meta.outer, weight_lr=rate))
-        self.hparams["meta"] = plain(self.meta)
 
     # -- theta --------------------------------------------------------------------------------
 
@@ -218,9 +172,8 @@ class MetaNASModule(pl.LightningModule):
         The tasks of all ranks and accumulated batches count alike.
         """
         step = self.tally.close_step(self.trainer.strategy)
-        if math.isinf(self.trainer.estimated_stepping_batches):  # a clock ends it, or nothing
-            used = fraction_of_time(self.trainer)
-            self.total_steps = math.inf if not used else (self.global_step + 1) / used
+        if self.is_timed:
+            self.total_steps = (self.global_step + 1) / (fraction_of_time(self.trainer) or 1e-9)
         grads = [p.grad for p in self.parameters() if p.grad is not None]
         if step.n_finite == 0:
             optimizer.zero_grad(set_to_none=True)  # a gradient of 0 would go on with the momentum
@@ -235,9 +188,8 @@ class MetaNASModule(pl.LightningModule):
 
     def _resting(self) -> list[nn.Parameter]:
         """Parameters that are not meta-learned in this step: alphas in warm-up, a head of each task."""
-        alphas_rest = self.clock.warm_up or not self.nas.adapts_alphas
-        resting = list(self.alphas.values()) if alphas_rest else []
-        return resting if self.meta.head == "learned" else resting + [*self.space.head.parameters()]
+        resting = list(self.alphas.values()) if self.learner.alphas_rest(self.clock) else []
+        return resting + ([*self.space.head.parameters()] if self.learner.head_rests else [])
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Meta-pruning at its interval, as part of the step: checkpoints come after it."""
@@ -280,8 +232,10 @@ class MetaNASModule(pl.LightningModule):
         self.total_steps = float(self.trainer.estimated_stepping_batches)
         decaying = {f"meta.outer.schedule={outer.schedule}": outer.schedule != "constant"}
         decaying[f"nas={self.nas.name}"] = self.nas.auxiliary_skip > 0
-        endless = not math.isfinite(self.total_steps) and fraction_of_time(self.trainer) is None
-        if endless and (names := [name for name, decays in decaying.items() if decays]):
+        endless = not math.isfinite(self.total_steps)
+        self.is_timed = endless and fraction_of_time(self.trainer) is not None
+        names = [name for name, decays in decaying.items() if decays]
+        if names and endless and not self.is_timed:
             raise UserError(
                 f"{names[0]} decays over a training that has no end: set trainer.max_steps"
             )
@@ -292,6 +246,16 @@ class MetaNASModule(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    @property
+    def learning_rate(self) -> float:
+        """Outer rate of the weights, for Lightning's ``lr_find``, which tries each rate on all groups."""
+        return self.meta.outer.weight_lr
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        self.meta = replace(self.meta, outer=replace(self.meta.outer, weight_lr=rate))
+        self.hparams["meta"] = plain(self.meta)
 
     def on_train_start(self) -> None:
         """Refuse ranks that go on after different outer steps."""

@@ -11,7 +11,7 @@ from metanas_pl import cli, conf
 from metanas_pl.console import make_printable
 from metanas_pl.errors import UserError
 from metanas_pl.evaluate import as_trained, load, named_checkpoint
-from metanas_pl.faults import versions
+from metanas_pl.faults import ShowVersions
 from metanas_pl.survival.resume import steps_of
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def print_table(rows: Sequence[Row], title: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Console script."""
     parser = argparse.ArgumentParser("metanas-replay", description=__doc__)
-    parser.add_argument("--version", action="version", version=versions())
+    parser.add_argument("--version", action=ShowVersions, nargs=0)
     parser.add_argument("settings", metavar="KEY=VALUE", nargs="*", help=HELP)
     make_printable()
     settings = parser.parse_args(arguments).settings

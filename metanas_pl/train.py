@@ -37,7 +37,7 @@ def train_and_test(config: conf.Config) -> dict[str, Any]:
     """What :func:`run` does in a run folder of its own."""
     import pytorch_lightning as pl
 
-    from metanas_pl.assembly import checked_datamodule, make_module
+    from metanas_pl.assembly import make_datamodule, make_module, opened
     from metanas_pl.describe import describe
     from metanas_pl.finite import naming
     from metanas_pl.survival.checkpoint import going_on_from
@@ -46,7 +46,7 @@ def train_and_test(config: conf.Config) -> dict[str, Any]:
     run_dir = cli.make_run_dir(config)
     pl.seed_everything(config.seed, verbose=False)
     with make_trainer(config, run_dir) as trainer, naming_lost_ranks(trainer):
-        datamodule, module = checked_datamodule(config), make_module(config)
+        datamodule, module = opened(make_datamodule(config)), make_module(config)
         begin_logging(trainer, config)
         if trainer.is_global_zero:
             print(describe(config, module))

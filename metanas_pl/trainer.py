@@ -15,7 +15,6 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.loggers import WandbLogger
-from pytorch_lightning.plugins import MixedPrecision
 from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from pytorch_lightning.profilers import (
     AdvancedProfiler,
@@ -26,6 +25,7 @@ from pytorch_lightning.profilers import (
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from metanas_pl.allocator import keep_freed_memory
+from metanas_pl.compatibility import check_precision
 from metanas_pl.conf import Config
 from metanas_pl.errors import RunFailed, UserError
 from metanas_pl.survival.checkpoint import read
@@ -117,11 +117,7 @@ def build(**settings: Any) -> pl.Trainer:
         trainer = pl.Trainer(**settings)
     except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
         raise UserError(f"trainer: {error}") from error
-    mixes = isinstance(trainer.precision_plugin, MixedPrecision)
-    if mixes and trainer.strategy.root_device.type == "cpu":
-        raise UserError(
-            f"trainer.precision={settings.get('precision')}: mixed precision needs a GPU, take 32 on a CPU"
-        )
+    check_precision(str(trainer.precision), trainer.strategy.root_device.type)
     return trainer
 
 

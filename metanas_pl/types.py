@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
@@ -43,7 +42,3 @@ class Theta(NamedTuple):
     weights: Params
     alphas: Alphas
     hyper: Params = {}  # noqa: RUF012  (never written to)
-
-
-Options = Mapping[str, Any]
-"""Values of a configuration, as YAML and checkpoints hold them."""

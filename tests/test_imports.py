@@ -29,7 +29,7 @@ ALLOWED = {
         "metanas_pl.compatibility",
         "metanas_pl.resolve",
     ),
-    "data": ("metanas_pl.ranges",),
+    "data": ("metanas_pl.ranges", "metanas_pl.utils"),
     "survival": ("metanas_pl.conf", "metanas_pl.engine.space_factory"),
     "plotting": ("metanas_pl.search_spaces.genotypes.genotype",),
     "callbacks": (

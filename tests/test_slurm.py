@@ -62,15 +62,13 @@ def start_slurm_job(folder: Path, options: list[str]) -> subprocess.Popen[str]:
     )
 
 
-AMPLIFIED = 1e-6
-"""Rounding in double precision after 20 steps, in which Adam's first steps on the alphas amplify it."""
-
-
 @pytest.mark.slow
 def test_a_job_is_requeued_and_ends_like_an_undisturbed_run(tmp_path: Path) -> None:
     options = [*tiny(make_images(tmp_path / "images")), "data.n_train_episodes=20"]
     options += ["trainer.max_steps=20", "trainer.precision=64-true"]
     options += ["meta.outer.optimizer=sgd", "meta.outer.weight_lr=0.05"]
+    # With it this small search is chaotic: rounding grew to 9e-7 in 20 steps, without to 2e-11.
+    options += ["meta.inner.alpha_weight_decay=0"]
     on_cluster = [*options, "trainer.accelerator=cpu"]
     tell = "+callbacks.tell={_target_: tests.runs.Tell}"
     job = start_slurm_job(tmp_path, [*on_cluster, tell])
@@ -87,4 +85,4 @@ def test_a_job_is_requeued_and_ends_like_an_undisturbed_run(tmp_path: Path) -> N
     assert job.returncode == 0, error[-2000:]
     assert (tmp_path / "requeued").read_text() == f"requeue {JOB}\n"
     run(compose([*options, f"run_dir={tmp_path / 'undisturbed'}"]))
-    assert_same_training(last, tmp_path / "undisturbed" / "checkpoints" / "last.ckpt", AMPLIFIED)
+    assert_same_training(last, tmp_path / "undisturbed" / "checkpoints" / "last.ckpt", 1e-7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,17 @@ def check(condition: bool, key: str, value: Any, allowed: str) -> None:
     """Raise a ``ValueError`` that names the key, its value and what is allowed."""
     if not condition:
         raise UserError(f"{key}={value} makes no sense: {allowed}")
+
+
+def did_you_mean(name: str, known: Sequence[str], prefix: str = "") -> str:
+    """End of a message about an unknown name: the closest of the ``known`` ones, and all of them.
+
+    >>> did_you_mean("omniglt", ["glyphs", "omniglot"], "data=")
+    '; did you mean data=omniglot? (allowed: glyphs, omniglot)'
+    """
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {prefix}{close[0]}?" if close else ""
+    return f"{hint} (allowed: {', '.join(known)})"
 
 
 def check_choice(key: str, value: str, choices: Sequence[str]) -> None:

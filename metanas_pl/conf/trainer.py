@@ -5,13 +5,12 @@ Lightning finds some of these mistakes only when it first needs the value, which
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from metanas_pl.conf.checks import check
+from metanas_pl.conf.checks import check, did_you_mean
 from metanas_pl.errors import UserError
 
 
@@ -164,9 +163,7 @@ def checked_trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _unknown(key: str) -> str:
     if key in OURS:
         return f"trainer.{key}: metanas_pl sets it by itself (see the groups logger and callbacks)"
-    close = difflib.get_close_matches(key, SETTINGS, n=1)
-    hint = f"; did you mean trainer.{close[0]}?" if close else ""
-    return f"trainer.{key}: there is no such key{hint} (allowed: {', '.join(SETTINGS)})"
+    return f"trainer.{key}: there is no such key{did_you_mean(key, list(SETTINGS), 'trainer.')}"
 
 
 def check_batches(settings: Mapping[str, Any], n_train: int, n_test: int) -> None:

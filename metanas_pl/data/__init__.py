@@ -5,8 +5,9 @@ The public names load on first use: what needs no torch must not wait for it.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from metanas_pl.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
     from metanas_pl.data.datamodule import EpisodeDataModule
@@ -20,9 +21,4 @@ _HOMES = {
     "EpisodeDataset": "episodes",
 }
 __all__ = ["ClassStore", "Episode", "EpisodeDataModule", "EpisodeDataset"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(__name__, {k: f"{__name__}.{home}" for k, home in _HOMES.items()})

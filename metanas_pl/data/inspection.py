@@ -51,13 +51,17 @@ def batches(
             yield info, start, images[start : start + BATCH]
 
 
+def digest(image: np.ndarray) -> bytes:
+    """A hash of 128 bits of the pixels."""
+    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+
+
 def identical_images(store: ClassStore) -> list[list[Place]]:
     """Sets of two or more images whose pixels are all equal, found by a hash of 128 bits."""
     places: dict[bytes, list[Place]] = defaultdict(list)
     for info, start, images in batches(store, all_classes(store)):
         for number, image in enumerate(images, start):
-            digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
-            places[digest].append(Place(info, number))
+            places[digest(image)].append(Place(info, number))
     return [same for same in places.values() if len(same) > 1]
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
-import warnings
 from collections.abc import Sequence
 
 from metanas_pl.console import make_printable
-from metanas_pl.faults import versions, with_short_errors
+from metanas_pl.faults import ShowVersions, with_short_errors
 
 # name of the command -> module in this package
 COMMANDS = {
@@ -26,7 +24,6 @@ EPILOG = "Stores are kept in $METANAS_DATA, or in your cache folder if that is n
 def main(arguments: Sequence[str] | None = None) -> None:
     """Console script; exits with 0, 1 (a check failed), 2 (a mistake) or 130 (Ctrl-C)."""
     make_printable()
-    warnings.showwarning = _one_line
     args = parse(arguments)
     raise SystemExit(with_short_errors(lambda: args.run(args)))
 
@@ -45,7 +42,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands; ``run`` of what it returns is the command's function."""
     parser = argparse.ArgumentParser("metanas-data", description="Data sets.", epilog=EPILOG)
-    parser.add_argument("--version", action="version", version=versions())
+    parser.add_argument("--version", action=ShowVersions, nargs=0)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, module_name in COMMANDS.items():
         module = importlib.import_module(f"metanas_pl.data_command.{module_name}")
@@ -55,10 +52,6 @@ def make_parser() -> argparse.ArgumentParser:
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     return parser
-
-
-def _one_line(message: Warning | str, *args: object, **options: object) -> None:
-    print(f"warning: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

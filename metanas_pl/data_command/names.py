@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from metanas_pl.conf import DataConfig
+from metanas_pl.conf.checks import did_you_mean
 from metanas_pl.data.cache import CachedStore, stores_in
 from metanas_pl.data.cache_folder import default_cache_dir, expanded
 from metanas_pl.data.sources import SOURCES, DataRequest, prepare_source
@@ -69,17 +69,6 @@ def open_store(cached: CachedStore) -> ClassStore:
     if cached.store is None:
         raise UserError(cached.problem)
     return cached.store
-
-
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """End of an error message about an unknown name.
-
-    >>> did_you_mean("omniglt", ["glyphs", "omniglot"])
-    '; did you mean omniglot? (known: glyphs, omniglot)'
-    """
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    return f"{hint} (known: {', '.join(known)})"
 
 
 def data_config(name: str, settings: Sequence[str]) -> DataConfig:

@@ -101,6 +101,15 @@ class EpisodeLearner:
         )
         self.backend = choose_backend(meta.backend, space)
 
+    @property
+    def head_rests(self) -> bool:
+        """Whether each task makes a head of its own, so that none is meta-learned."""
+        return self.meta.head != "learned"
+
+    def alphas_rest(self, clock: Clock) -> bool:
+        """Whether the alphas are not meta-learned now."""
+        return clock.warm_up or not self.nas.adapts_alphas
+
     def relaxation(
         self, alphas: Alphas, temperature: float, mask: Mask | None, noise: Params | None = None
     ) -> Mixing:
@@ -251,11 +260,11 @@ class EpisodeLearner:
     def _of_theta(self, gradient: Theta, theta: Theta, clock: Clock) -> Theta:
         """Zero the gradients, of every task, of what is not meta-learned now."""
         weights, alphas, hyper = gradient
-        if self.meta.head != "learned":
+        if self.head_rests:
             n_tasks = len(next(iter(weights.values())))
             zeros = {k: theta.weights[k].new_zeros(n_tasks, *theta.weights[k].shape) for k in HEAD}
             weights = {**weights, **zeros}
-        if clock.warm_up or not self.nas.adapts_alphas:
+        if self.alphas_rest(clock):
             alphas = {k: torch.zeros_like(a) for k, a in alphas.items()}
         return Theta(weights, alphas, hyper)
 

@@ -19,8 +19,11 @@ from metanas_pl.search_spaces.ops.primitives import BatchStatNorm
 from metanas_pl.types import Mixing, Params, Theta
 
 STEP = "step:"
-EPS_ROOT = 1e-8
-"""Of Adam in an inner loop that is differentiated; squares of gradients are some 1e-6 to 1e-4 here."""
+EPS_ROOT = 1e-12
+"""Of Adam in an inner loop that is differentiated: the slope of an update is at most 1e6 times the rate.
+
+Squares of gradients are mostly larger: of the weights after a main job 90 % lay above 1e-11 (one episode).
+"""
 
 
 class InnerLoopFactory:

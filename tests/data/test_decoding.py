@@ -22,6 +22,7 @@ from metanas_pl.data.sources.decoding import (
     _opaque,
     decoded,
     eight_bits,
+    known_formats,
 )
 from metanas_pl.errors import UserError
 
@@ -294,8 +295,12 @@ def test_half_a_file_is_refused(format: str) -> None:
 
 def test_a_format_that_this_pillow_lacks_is_not_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "check", lambda name: name != "avif")
-    with pytest.raises(UserError, match="none of the formats BMP"):
-        read(Image.fromarray(np.zeros((16, 16, 3), np.uint8)), "AVIF")
+    known_formats.cache_clear()
+    try:
+        with pytest.raises(UserError, match="none of the formats BMP"):
+            read(Image.fromarray(np.zeros((16, 16, 3), np.uint8)), "AVIF")
+    finally:
+        known_formats.cache_clear()
 
 
 def test_a_limit_on_pixels_names_itself() -> None:

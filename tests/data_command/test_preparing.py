@@ -75,7 +75,7 @@ def test_it_asks_for_what_training_asks_for(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["omniglt"], "there is no data set omniglt; did you mean omniglot? (known: "),
+        (["omniglt"], "there is no data set omniglt; did you mean omniglot? (allowed: "),
         (["omniglot", "rooot=x"], "no key rooot; did you mean root?"),
         (["omniglot", "/data"], "/data: expected KEY=VALUE, such as root=/data"),
         (["omniglot", "image_size=big"], "'big'"),

@@ -3,12 +3,12 @@
 A meta-learner is a function ``(theta, problem) -> MetaGradient``. It decides how the episode is
 differentiated; averaging over the tasks of a meta-batch and the outer optimizer lie outside.
 To add one, write a function here (or in your own package) and name it in ``configs/meta/``; keyword-only
-arguments are its options (``meta.meta_gradient_options``).
+arguments are its options (``meta.options``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -53,16 +53,13 @@ class Problem(Protocol):
 class MetaGradient(NamedTuple):
     """Meta-gradient of one task and, for the log, the query loss and accuracy behind it.
 
-    ``states`` are the inner optimizers' last states, for a task learner that carries them on.
+    ``states`` are the inner optimizers' last states, for an inner loop that carries them on.
     """
 
     gradient: Theta
     loss: Tensor
     accuracy: Tensor
     states: tuple[Any, Any] = ((), ())
-
-
-MetaLearner = Callable[[Theta, Problem], MetaGradient]
 
 
 def reptile(theta: Theta, problem: Problem) -> MetaGradient:

@@ -1,7 +1,7 @@
 """Architecture steps of NAS methods: ``InnerProblem -> gradient of the alphas``.
 
 To add a method, write one function here (or in your own package) and name it in ``configs/nas/``.
-Keyword-only arguments are its options: ``nas.alpha_gradient_options`` sets them.
+Keyword-only arguments are its options: ``nas.options`` sets them.
 """
 
 from __future__ import annotations

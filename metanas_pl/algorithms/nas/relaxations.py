@@ -8,14 +8,11 @@ logits into weights of the same shape, so it need not know which is which.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from metanas_pl.types import Alphas, Mask, Mixing, Params
-
-Relaxation = Callable[..., Mixing]
 
 
 def softmax(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import warnings
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -115,6 +116,7 @@ def _opened(data: bytes) -> Any:
     return picture
 
 
+@cache
 def known_formats() -> list[str]:
     """Those of ``FORMATS`` that the installed Pillow can read."""
     from PIL import Image, features

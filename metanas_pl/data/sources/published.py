@@ -13,6 +13,7 @@ import numpy as np
 
 from metanas_pl.data.fetch.download import download
 from metanas_pl.data.fetch.errors import FetchError
+from metanas_pl.data.inspection import digest
 from metanas_pl.data.sources import DataRequest, SourceInfo, WholeNumber
 from metanas_pl.data.sources.images import ClassFiles
 from metanas_pl.data.store import SPLITS, ClassImages, ClassStore, StoreMeta, build_store
@@ -64,10 +65,8 @@ def apart(classes: Iterable[ClassImages], name: str) -> Iterator[ClassImages]:
     split_of: dict[bytes, str] = {}
     n_dropped = 0
     for item in classes:
-        digests = [
-            hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in item.images
-        ]
-        first = [split_of.setdefault(digest, item.split) == item.split for digest in digests]
+        firsts = [split_of.setdefault(digest(image), item.split) for image in item.images]
+        first = [split == item.split for split in firsts]
         n_dropped += first.count(False)
         yield item._replace(images=item.images[np.array(first)])
     warnings.warn(
