@@ -30,7 +30,7 @@ from metanas_pl.conf import Config
 from metanas_pl.errors import RunFailed, UserError
 from metanas_pl.survival.checkpoint import read
 from metanas_pl.survival.checkpoint_io import WholeCheckpointIO
-from metanas_pl.survival.ranks import is_first_process
+from metanas_pl.survival.ranks import closing_connections, is_first_process
 from metanas_pl.survival.resume import is_inside
 from metanas_pl.survival.run_log import WANDB_ID, LogPosition, RunLog
 
@@ -84,16 +84,17 @@ def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
     callbacks = make_callbacks(config)
     callbacks.append(LogPosition(log, resumes))
     try:
-        trainer = build(
-            **{**config.trainer, "profiler": make_profiler(config, run_dir)},
-            logger=loggers,
-            callbacks=callbacks,
-            plugins=make_plugins(),
-            default_root_dir=str(run_dir),
-        )
-        if config.trainer.get("profiler") is not None and trainer.is_global_zero:
-            print(f"{'profile':<10}{run_dir}/*-{PROFILE}*.txt")
-        yield trainer
+        with closing_connections():
+            trainer = build(
+                **{**config.trainer, "profiler": make_profiler(config, run_dir)},
+                logger=loggers,
+                callbacks=callbacks,
+                plugins=make_plugins(),
+                default_root_dir=str(run_dir),
+            )
+            if config.trainer.get("profiler") is not None and trainer.is_global_zero:
+                print(f"{'profile':<10}{run_dir}/*-{PROFILE}*.txt")
+            yield trainer
     except BaseException as error:
         finish_wandb(loggers, exit_code=1)
         if isinstance(error, MisconfigurationException):

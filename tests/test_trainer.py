@@ -134,3 +134,12 @@ def test_errors_of_lightning_in_a_run(
     with pytest.raises(becomes, match=told) as caught, make_trainer(config, tmp_path):
         raise error
     assert type(caught.value) is becomes
+
+
+def test_connections_between_ranks_are_closed(tmp_path: Path) -> None:
+    ddp = ["trainer.strategy=ddp", "trainer.devices=1", "trainer.accelerator=cpu"]
+    config = cli.to_config(compose([f"run_dir={tmp_path}", *ddp]))
+    with make_trainer(config, tmp_path) as trainer:
+        trainer.strategy.setup_environment()
+        assert torch.distributed.is_initialized()
+    assert not torch.distributed.is_initialized()

@@ -46,6 +46,22 @@ def naming_lost_ranks(trainer: Any) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def closing_connections() -> Iterator[None]:
+    """Close the connections between ranks at the end of the block.
+
+    A process that keeps them until its interpreter ends is now and then aborted by their threads, after
+    everything was done (https://github.com/pytorch/pytorch/issues/190489). Lightning closes those of NCCL.
+    """
+    import torch
+
+    try:
+        yield
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
 def _lost_a_connection(error: RuntimeError) -> bool:
     import torch
 
