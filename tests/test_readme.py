@@ -17,14 +17,15 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 import metanas_pl
-from metanas_pl import cli, train
-from metanas_pl.data_command.main import COMMANDS, make_parser
-from metanas_pl.data_command.preparing import data_config
+from metanas_pl.cli import app, train
+from metanas_pl.cli.composing import understood
+from metanas_pl.cli.data.main import COMMANDS, make_parser
+from metanas_pl.cli.data.prepare import data_config
 from tests.runs import compose, make_images, tiny
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-GROUPS = sorted(p.name for p in Path(cli.CONFIG_DIR).iterdir() if p.is_dir())
+GROUPS = sorted(p.name for p in Path(app.CONFIG_DIR).iterdir() if p.is_dir())
 OPEN_KEYS = ("data.options", "nas.options", "meta.options", "space", "hydra")
 """Keys below these are those of a function or a space."""
 
@@ -44,7 +45,7 @@ def blocks(page: str, language: str) -> list[str]:
 def commands(program: str) -> list[list[str]]:
     """Arguments of every command of ``program`` in an indented block of any page."""
     lines = re.findall(rf"^    {program}( .*?)?(?:  +#.*)?$", all_text(), re.M)
-    return [shlex.split(line) for line in lines]
+    return [shlex.split(line.replace("…", "x")) for line in lines]
 
 
 # -- the first page ---------------------------------------------------------------------------
@@ -156,12 +157,12 @@ def test_keys_of_the_commands_exist(config: DictConfig) -> None:
     lines = commands("metanas-train") + commands("metanas-evaluate")
     assert len(lines) > 15
     for line in lines:
-        for override in OverridesParser.create().parse_overrides(line):
+        for override in OverridesParser.create().parse_overrides(understood(line)):
             key, value = override.key_or_group, override.value()
             assert not unknown(key, config), key
             outside = any(word.startswith("hydra.searchpath") for word in line)
             if key in GROUPS and not outside:
-                assert Path(cli.CONFIG_DIR, key, f"{value}.yaml").exists(), f"{key}={value}"
+                assert Path(app.CONFIG_DIR, key, f"{value}.yaml").exists(), f"{key}={value}"
 
 
 def test_keys_in_the_text_exist(config: DictConfig) -> None:
@@ -175,7 +176,7 @@ def test_keys_in_the_text_exist(config: DictConfig) -> None:
 def test_methods_are_those_of_the_configuration() -> None:
     for group in ("meta", "nas", "space"):
         (row,) = re.findall(rf"^\| `{group}=` \| (.*) \|$", text("docs/methods.md"), re.M)
-        files = {path.stem for path in Path(cli.CONFIG_DIR, group).glob("*.yaml")}
+        files = {path.stem for path in Path(app.CONFIG_DIR, group).glob("*.yaml")}
         assert set(re.findall(r"`(\w+)`", row)) == files
 
 
