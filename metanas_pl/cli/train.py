@@ -125,6 +125,7 @@ def test(
         rows = module.gathered_test_rows()
         results.update(report.summarize(rows) | training)
         results.update({"test/seconds": time.perf_counter() - begin, "seed": config.seed})
+        results.update(report.of_the_module(module))
         results.update(report.of_the_data(datamodule.store) | report.environment())
         if trainer.is_global_zero:
             report.write(run_dir, results, rows)

@@ -275,6 +275,21 @@ class EpisodeLearner:
         batch = self.in_test(theta, episode, seed=seed, mask=mask, plan=plan)
         return self._map(lambda data: self._tested(batch.problem(data), theta), batch.tasks)
 
+    def accuracy(
+        self, theta: Theta, episode: Any, *, seed: int, mask: Mask, plan: EvaluationConfig
+    ) -> Tensor:
+        """Returns the inductive, relaxed accuracy after adaptation alone, ``(T,)``."""
+        batch = self.in_test(theta, episode, seed=seed, mask=mask, plan=plan)
+
+        def of_task(data: TaskBatch) -> Tensor:
+            problem = batch.problem(data)
+            adapted = problem.adapt(theta).theta
+            logits = problem.query_logits(*problem.at(adapted, problem.n_steps))
+            return sound_accuracy(logits, problem.task.query_y)
+
+        accuracies: Tensor = self._map(of_task, batch.tasks)
+        return accuracies
+
     def _tested(self, problem: EpisodeProblem, theta: Theta) -> Evaluation:
         """Returns accuracies of one task before and after its adaptation."""
         origin, adapted, last = problem.start(theta), problem.adapt(theta), problem.n_steps

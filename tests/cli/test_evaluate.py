@@ -135,17 +135,21 @@ def test_what_does_not_fit_the_network_is_refused(
 
 
 def test_what_adapts(zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    losses = {}
+    losses, figures = {}, {}
     for adapt in ("both", "weights", "alphas", "nothing"):
         folder = tmp_path / adapt
         results = evaluated(zero_head, folder, monkeypatch, f"evaluation.adapt={adapt}")
         rows = runs.read_rows(folder / "episodes_test.csv")
         losses[adapt] = [float(row["loss"]) for row in rows]
+        figures[adapt] = results
         if adapt == "nothing":
             assert results["test/accuracy"] == results["test/accuracy_before_adaptation"]
-            assert results["test/adaptation_gain"] == results["test/adaptation_gain_ci95"] == 0.0
     assert len({tuple(values) for values in losses.values()}) >= 3
     assert losses["both"] != losses["weights"] != losses["nothing"]
+    for adapt, held in (("both", "weights"), ("alphas", "nothing")):
+        of_held = figures[held]["test/accuracy"]
+        assert figures[adapt]["test/accuracy_alphas_held"] == of_held
+        assert "test/accuracy_alphas_held" not in figures[held]
 
 
 def test_other_steps(zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,8 +35,9 @@ FILES = {
 }
 RESULTS = """
 test/accuracy test/accuracy_ci95 test/accuracy_transductive test/accuracy_pruned
-test/accuracy_pruned_ci95 test/accuracy_before_adaptation test/adaptation_gain
-test/adaptation_gain_ci95 test/n_episodes test/parameters_mean test/parameters_min
+test/accuracy_pruned_ci95 test/accuracy_before_adaptation test/accuracy_alphas_held
+test/adaptation_gain test/adaptation_gain_ci95 test/choices test/open_choices
+test/n_episodes test/parameters_mean test/parameters_min
 test/parameters_max test/flops_mean test/flops_min test/flops_max train/seconds
 train/episodes_per_second seed versions
 """.split()
@@ -74,7 +75,7 @@ def test_results_have_every_key(finished: Path) -> None:
     assert results["test/n_episodes"] == 5
     assert results["seed"] == 0
     assert {"python", "torch", "pytorch-lightning"} <= set(results["versions"])
-    gain = results["test/accuracy"] - results["test/accuracy_before_adaptation"]
+    gain = results["test/accuracy"] - results["test/accuracy_alphas_held"]
     assert results["test/adaptation_gain"] == pytest.approx(gain)
 
 
@@ -82,7 +83,8 @@ def test_episodes_are_a_line_each(finished: Path) -> None:
     rows = runs.read_rows(finished / "episodes_test.csv", ignore=())
     assert [int(row["episode"]) for row in rows] == [0, 1, 2, 3, 4]
     columns = (
-        "accuracy accuracy_transductive accuracy_pruned loss parameters flops genotype seconds"
+        "accuracy accuracy_transductive accuracy_pruned accuracy_alphas_held loss options_pruned"
+        " parameters flops genotype seconds"
     )
     assert set(columns.split()) <= set(rows[0])
     results = json.loads((finished / "results.json").read_text())
