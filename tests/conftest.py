@@ -1,7 +1,8 @@
-"""Shared pieces of the tests: a tiny network, random episodes."""
+"""Shared pieces of the tests: a tiny network, random episodes, a folder of images, a finished run."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -50,6 +51,25 @@ def random_episode(
 @pytest.fixture
 def episode() -> RandomEpisode:
     return random_episode()
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the images of tiny runs, which share one store beside it. To be read only."""
+    from tests import runs
+
+    return runs.make_images(tmp_path_factory.mktemp("images") / "root")
+
+
+@pytest.fixture(scope="session")
+def finished(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished tiny run with its drawings. To be read only."""
+    from metanas_pl import train
+    from tests import runs
+
+    run_dir = tmp_path_factory.mktemp("finished")
+    train.run(runs.compose(runs.tiny(images, run_dir, draws=True)))
+    return run_dir
 
 
 @pytest.fixture(autouse=True)

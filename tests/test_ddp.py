@@ -20,7 +20,6 @@ from tests.runs import (
     environment,
     execute,
     load,
-    make_images,
     read_rows,
     tiny,
 )
@@ -53,11 +52,6 @@ METHODS = {
 TOLERANCE = 1e-7  # what 20 outer steps make of rounding; a lost or doubled episode shows in 1e-3
 DELAY = 1.0
 LEARNED_RATES = ("meta_sgd", "mamlpp")
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_images(tmp_path_factory.mktemp("images") / "root")
 
 
 def options_of(images: Path, meta: str) -> list[str]:

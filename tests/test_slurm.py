@@ -14,7 +14,16 @@ import pytest
 
 from metanas_pl import cli
 from metanas_pl.train import run
-from tests.runs import HANGS_S, assert_same_training, compose, environment, load, make_images, tiny
+from tests.runs import (
+    HANGS_S,
+    TELL_SLOWLY,
+    assert_same_training,
+    compose,
+    environment,
+    load,
+    make_images,
+    tiny,
+)
 
 JOB = "4242"
 # Two nodes of one process each; the signal of SLURM goes to the processes, not to srun.
@@ -70,8 +79,7 @@ def test_a_job_is_requeued_and_ends_like_an_undisturbed_run(tmp_path: Path) -> N
     # With it this small search is chaotic: rounding grew to 9e-7 in 20 steps, without to 2e-11.
     options += ["meta.inner.alpha_weight_decay=0"]
     on_cluster = [*options, "trainer.accelerator=cpu"]
-    tell = "+callbacks.tell={_target_: tests.runs.Tell}"
-    job = start_slurm_job(tmp_path, [*on_cluster, tell])
+    job = start_slurm_job(tmp_path, [*on_cluster, *TELL_SLOWLY])
     assert any(line.startswith("step 3") for line in job.stdout)
     for pid in (tmp_path / "pids").read_text().split():
         os.kill(int(pid), signal.SIGUSR1)
