@@ -64,7 +64,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def finished(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished tiny run with its drawings. To be read only."""
-    from metanas_pl import train
+    from metanas_pl.cli import train
     from tests import runs
 
     run_dir = tmp_path_factory.mktemp("finished")

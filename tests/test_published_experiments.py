@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from metanas_pl import cli, train
-from metanas_pl.data.sources import SOURCES
+from metanas_pl.cli import app, train
+from metanas_pl.data.datasets import SOURCES
 from tests import runs
 from tests.data import published_archives as made
 
-EXPERIMENTS = Path(cli.CONFIG_DIR, "experiment")
+EXPERIMENTS = Path(app.CONFIG_DIR, "experiment")
 COMPACT = ("miniimagenet", "tieredimagenet", "cifar_fs", "fc100", "cub")
 
 
@@ -19,7 +19,7 @@ COMPACT = ("miniimagenet", "tieredimagenet", "cifar_fs", "fc100", "cub")
 def test_every_experiment_has_a_source_an_end_and_its_own_name(name: str) -> None:
     chosen = runs.compose([f"experiment={name}", "run_dir=."])
     assert chosen.experiment == name
-    config = cli.to_config(chosen)
+    config = app.to_config(chosen)
     assert config.data.source in SOURCES
     assert config.trainer["max_steps"] > 0
 
