@@ -107,7 +107,7 @@ def test_checkpoints_hold_plain_values_only(finished: Path, name: str) -> None:
 
 
 def test_a_finished_run_that_is_resumed_says_the_same(images: Path, tmp_path: Path) -> None:
-    config = cli.to_config(runs.compose(runs.tiny(images, tmp_path)))
+    config = app.to_config(runs.compose(runs.tiny(images, tmp_path)))
     assert isinstance(config, Config)
     first, second = train.run(config), run(images, tmp_path, "resume=auto")
     assert first["test/accuracy"] == second["test/accuracy"]
