@@ -5,12 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hypothesis
 import pytest
 import torch
 from torch import Tensor
 
 # Networks this small gain nothing from more threads, which on busy cores wait for each other.
 torch.set_num_threads(1)
+
+# The same few examples in every run, at any pace; ``--hypothesis-profile=nightly`` looks for others.
+ANY_PACE = hypothesis.settings(
+    deadline=None,
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.function_scoped_fixture,
+    ],
+)
+hypothesis.settings.register_profile("few", ANY_PACE, max_examples=20, derandomize=True)
+hypothesis.settings.register_profile("nightly", ANY_PACE, max_examples=300)
+hypothesis.settings.load_profile("few")
 
 TINY_SPACE = {"channels": 4, "n_cells": 2, "n_nodes": 2, "reductions": [0], "stem_stride": 2}
 

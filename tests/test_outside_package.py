@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.runs import environment, execute, make_images, tiny
+from tests.runs import environment, execute, tiny
 
 PACKAGE = Path(__file__).parent / "outside_package"
 SEARCH_PATH = "hydra.searchpath=[pkg://kernel_search.configs]"
@@ -51,8 +51,8 @@ def calls(profile: Path, installed: Path) -> dict[str, tuple[str, int]]:
 
 
 @pytest.mark.slow
-def test_a_run_uses_all_three(installed: Path, tmp_path: Path) -> None:
-    options = [o for o in tiny(make_images(tmp_path / "images")) if o != "space.n_nodes=1"]
+def test_a_run_uses_all_three(images: Path, installed: Path, tmp_path: Path) -> None:
+    options = [o for o in tiny(images) if o != "space.n_nodes=1"]
     options += [SEARCH_PATH, *CHOICES, f"hydra.run.dir={tmp_path / 'run'}"]
     profiler = ["-m", "cProfile", "-o", str(tmp_path / "profile")]
     done = subprocess.run(

@@ -13,7 +13,7 @@ import torch
 from metanas_pl.cli import train
 from metanas_pl.cli.data.main import COMMANDS, make_parser
 from metanas_pl.cli.data.prepare import data_config
-from tests.runs import compose, make_images, tiny
+from tests.runs import compose, tiny
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -60,7 +60,7 @@ def test_own_nas_method() -> None:
     assert namespace["on_training_batch"](problem)["a"] == 12.0
 
 
-def test_own_package(tmp_path: Path, monkeypatch: Any) -> None:
+def test_own_package(images: Path, tmp_path: Path, monkeypatch: Any) -> None:
     """The blocks of the section, written to the files that they name, run by its command."""
     (command,) = re.findall(
         r"^    metanas-train (.*hydra.searchpath=.*)$", README.read_text(encoding="utf-8"), re.M
@@ -73,7 +73,7 @@ def test_own_package(tmp_path: Path, monkeypatch: Any) -> None:
     for folder in ("my_methods", "my_methods/configs"):
         (tmp_path / folder / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    options = tiny(make_images(tmp_path / "images"), tmp_path / "run")
+    options = tiny(images, tmp_path / "run")
     options = [o for o in options if o != "space.n_nodes=1"]
     config = compose([*options, *shlex.split(command)])
     assert (config.nas.name, config.meta.name) == ("on_training_batch", "hard_tasks")

@@ -21,7 +21,6 @@ from tests.runs import (
     compose,
     environment,
     load,
-    make_images,
     tiny,
 )
 
@@ -72,8 +71,8 @@ def start_slurm_job(folder: Path, options: list[str]) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-def test_a_job_is_requeued_and_ends_like_an_undisturbed_run(tmp_path: Path) -> None:
-    options = [*tiny(make_images(tmp_path / "images")), "data.n_train_episodes=20"]
+def test_a_job_is_requeued_and_ends_like_an_undisturbed_run(images: Path, tmp_path: Path) -> None:
+    options = [*tiny(images), "data.n_train_episodes=20"]
     options += ["trainer.max_steps=20", "trainer.precision=64-true"]
     options += ["meta.outer.optimizer=sgd", "meta.outer.weight_lr=0.05"]
     # With it this small search is chaotic: rounding grew to 9e-7 in 20 steps, without to 2e-11.

@@ -98,6 +98,7 @@ def test_config_of_an_evaluation_is_that_of_the_training(
         assert mine[key] == theirs[key]
 
 
+@pytest.mark.nightly
 def test_in_a_process_of_its_own_from_another_folder(zero_head: Path, tmp_path: Path) -> None:
     checkpoint = zero_head / "checkpoints" / "best.ckpt"
     words = [f"ckpt_path={checkpoint}", "callbacks.architecture=null"]
