@@ -272,7 +272,7 @@ def test_two_ranks_go_on_where_one_process_stopped(
 def test_the_wait_for_a_slower_rank_is_seen(two_ranks: FolderOf) -> None:
     rows = read_rows(two_ranks("slow") / "metrics.csv")
     waits = [float(row["speed/communication_seconds"]) for row in rows if row["speed/data_seconds"]]
-    assert len(waits) == 2 and max(waits) > DELAY / 2
+    assert len(waits) == 2 and max(waits) > DELAY / 4
 
 
 @pytest.mark.slow

@@ -90,7 +90,10 @@ def test_streams_that_cannot_be_changed_stay(monkeypatch: pytest.MonkeyPatch) ->
     "env",
     [
         {"PYTHONIOENCODING": "ascii", "TERM": "dumb"},
-        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "NO_COLOR": "1"},
+        pytest.param(
+            {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "NO_COLOR": "1"},
+            marks=pytest.mark.nightly,
+        ),
     ],
 )
 def test_a_whole_training(images: Path, env: dict[str, str], tmp_path: Path) -> None:
