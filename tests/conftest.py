@@ -38,6 +38,17 @@ LOOPS: dict[str, dict[str, Any]] = {
 """The paper's optimizers, for few steps."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """With ``--dist loadfile`` files are handed out in the order of their collection."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: the process that is done first takes from the many short ones."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 class RandomEpisode(NamedTuple):
     support_x: Tensor
     support_y: Tensor

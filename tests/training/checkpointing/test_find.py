@@ -55,5 +55,7 @@ def test_what_is_not_there(name: str, told: str, run_dir: Path) -> None:
 def test_three_batches_of_four_tasks_are_six_of_two() -> None:
     counts = {"ready": 3, "started": 3, "processed": 3, "completed": 2}
     loops = {"fit_loop": {"epoch_loop.batch_progress": {"current": counts}}}
-    resume.recount_batches({"loops": loops, "datamodule_hyper_parameters": {"meta_batch_size": 4}}, 2)
+    resume.recount_batches(
+        {"loops": loops, "datamodule_hyper_parameters": {"meta_batch_size": 4}}, 2
+    )
     assert counts == {"ready": 6, "started": 6, "processed": 6, "completed": 5}
