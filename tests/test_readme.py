@@ -21,7 +21,7 @@ from metanas_pl.cli import app, train
 from metanas_pl.cli.composing import understood
 from metanas_pl.cli.data.main import COMMANDS, make_parser
 from metanas_pl.cli.data.prepare import data_config
-from tests.runs import compose, make_images, tiny
+from tests.runs import compose, tiny
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -208,7 +208,7 @@ def test_own_nas_method() -> None:
     assert namespace["on_training_batch"](problem)["a"] == 12.0
 
 
-def test_own_package(tmp_path: Path, monkeypatch: Any) -> None:
+def test_own_package(images: Path, tmp_path: Path, monkeypatch: Any) -> None:
     """The blocks of the page, written to the files that they name, run by its command."""
     (command,) = [line for line in commands("metanas-train") if "hydra.searchpath" in str(line)]
     for language in ("python", "yaml"):
@@ -219,7 +219,7 @@ def test_own_package(tmp_path: Path, monkeypatch: Any) -> None:
     for folder in ("my_methods", "my_methods/configs"):
         (tmp_path / folder / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    options = tiny(make_images(tmp_path / "images"), tmp_path / "run")
+    options = tiny(images, tmp_path / "run")
     options = [o for o in options if o != "space.n_nodes=1"]
     config = compose([*options, *command])
     assert (config.nas.name, config.meta.name) == ("on_training_batch", "hard_tasks")
