@@ -8,8 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests import shapes
+
 # Networks this small gain nothing from more threads, which on busy cores wait for each other.
 torch.set_num_threads(1)
+
+shapes.install()
 
 TINY_SPACE = {"channels": 4, "n_cells": 2, "n_nodes": 2, "reductions": [0], "stem_stride": 2}
 
