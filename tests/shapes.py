@@ -1,7 +1,7 @@
 """The shapes that ``algorithms`` and ``engine`` declare are checked whenever a test calls a function there.
 
 The package names jaxtyping for type checkers only: users neither need it nor pay for it. Here a hook wraps
-the public functions and methods of these rooms while they are imported. In one call a letter is one size, in
+the public functions and methods of these rooms while they are imported. In a call a letter is one size, in
 all arguments and the result; in a named tuple among them it is one size in all fields.
 """
 

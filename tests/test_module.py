@@ -24,7 +24,7 @@ from torch.utils import _pytree as pytree
 from torch.utils.data import DataLoader, TensorDataset
 
 from metanas_pl import EpisodeDataModule
-from metanas_pl.conf import EvaluationConfig
+from metanas_pl.config import EvaluationConfig
 from metanas_pl.engine import episode_learner
 from metanas_pl.errors import UserError
 from tests.conftest import TINY_SPACE, RandomEpisode, make_module, random_episode

@@ -3,7 +3,7 @@
 This is the map Phi^k of the paper (Elsken et al. 2020, equation 3). It is a pure function: it runs
 under ``torch.func.grad`` and ``torch.func.vmap``, and leaves everything meta-learned untouched.
 
-Shapes: S support images, B of them in a w-step, A in an alpha-step, C, H, W an image, N ways, k inner steps,
+Shapes: S support images, B of them in a w-step, A in an alpha-step, C, H, W an image, N ways, k steps,
 O operations; ``*T`` is nothing for one task and T for the tasks of a meta-batch.
 """
 

@@ -24,8 +24,8 @@ from metanas_pl.algorithms.meta.meta_gradients import MetaGradient
 from metanas_pl.algorithms.nas.relaxations import temperatures
 from metanas_pl.algorithms.parallel.backends import choose_backend, tasks_at_once
 from metanas_pl.algorithms.parallel.mapping import map_tasks
-from metanas_pl.compatibility import check_pair
-from metanas_pl.conf import EvaluationConfig, MetaConfig, NASConfig
+from metanas_pl.config import EvaluationConfig, MetaConfig, NASConfig
+from metanas_pl.config.compatibility import check_pair
 from metanas_pl.engine.episode_network import EpisodeNetwork
 from metanas_pl.engine.episode_problem import EpisodeProblem
 from metanas_pl.engine.inner_loop_factory import InnerLoopFactory
@@ -74,9 +74,15 @@ class PreparedBatch(NamedTuple):
     network: EpisodeNetwork
     loop: InnerLoop
 
-    def problem(self, of_task: TaskBatch) -> EpisodeProblem:
-        """Returns one of the tasks as a problem."""
-        return EpisodeProblem(self.network, self.loop, of_task)
+    def problem(
+        self,
+        of_task: TaskBatch,
+        query_norm: str = "inductive",
+        states: States | None = None,
+        outer_step: int = 0,
+    ) -> EpisodeProblem:
+        """Returns one of the tasks as a problem; see there for the arguments."""
+        return EpisodeProblem(self.network, self.loop, of_task, query_norm, states, outer_step)
 
 
 def most(steps: int, asked: int | None) -> int:
@@ -241,9 +247,7 @@ class EpisodeLearner:
         batch = self.in_training(theta, episode, seed=seed, mask=mask, clock=clock)
 
         def of_task(data: TaskBatch, states: States | None = None) -> MetaGradient:
-            problem = batch.problem(data)._replace(
-                query_norm=self.meta.query_norm, states=states, outer_step=clock.outer_step
-            )
+            problem = batch.problem(data, self.meta.query_norm, states, clock.outer_step)
             return self.meta_learner["meta_gradient"](theta, problem)
 
         if self.meta.inner.state == "carried":

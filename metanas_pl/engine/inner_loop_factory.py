@@ -17,7 +17,7 @@ from metanas_pl.algorithms.inner_optimizers import (
 )
 from metanas_pl.algorithms.inner_rates import RateOf, Rates
 from metanas_pl.algorithms.nas.regularisers import cost_penalty
-from metanas_pl.conf import MetaConfig, NASConfig
+from metanas_pl.config import MetaConfig, NASConfig
 from metanas_pl.engine.method_functions import NASFunctions
 from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.base import SearchSpace
@@ -144,10 +144,7 @@ class InnerLoopFactory:
         """The method's penalty and that of cost-aware search."""
         own, cost, space = self.method["regulariser"], self.nas.cost, self.space
 
-        def of_operations(mixing: Mixing) -> Tensor:
-            return own(space.of_kind("operation", mixing))
-
-        of_method = None if own is None else of_operations
+        of_method = None if own is None else lambda m: own(space.of_kind("operation", m))
         if cost.kind == "none":
             return of_method
         if costs is None or not costs.parts:

@@ -11,9 +11,9 @@ from torch import Tensor
 from metanas_pl.algorithms.inner_loop import InnerProblem
 from metanas_pl.algorithms.inner_rates import RateOf, Rates
 from metanas_pl.algorithms.meta.meta_gradients import MetaGradient, Problem
-from metanas_pl.conf import MetaConfig, NASConfig
-from metanas_pl.resolve import resolve_all
+from metanas_pl.config import MetaConfig, NASConfig
 from metanas_pl.types import Alphas, Mixing, Relaxation, Theta
+from metanas_pl.utils.functions import resolve_all
 
 Draw = Callable[[tuple[int, ...], torch.Generator], Tensor]
 """``(shape, generator) -> noise``."""

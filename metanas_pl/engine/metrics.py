@@ -218,8 +218,8 @@ def _half_width(n: Tensor, squared_deviations: Tensor) -> Tensor:
 
 def pixel_nearest_neighbour(episode: Episodes) -> Float[Tensor, " T"]:
     """Returns the accuracy of a nearest neighbour on pixels, of each task: the floor to beat."""
-    pixels = (x.flatten(2).float() for x in (episode.query_x, episode.support_x))
-    distance_TQS = torch.cdist(*pixels)  # which takes no half precision
+    queries, known = (x.flatten(2).float() for x in (episode.query_x, episode.support_x))
+    distance_TQS = torch.cdist(queries, known)  # which takes no half precision
     n_ways = int(episode.support_y.max()) + 1
     classes = episode.support_y.unsqueeze(-1) == torch.arange(n_ways, device=distance_TQS.device)
     nearest = distance_TQS.unsqueeze(-1).masked_fill(~classes.unsqueeze(1), torch.inf).amin(2)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 
-from metanas_pl.conf import (
+from metanas_pl.config import (
     CellSpaceConfig,
     Conv4Config,
     Nasbench201Config,
@@ -17,9 +17,9 @@ from metanas_pl.conf import (
     plain,
 )
 from metanas_pl.errors import UserError
-from metanas_pl.resolve import resolve
 from metanas_pl.search_spaces.base import SearchSpace
 from metanas_pl.types import Settings
+from metanas_pl.utils.functions import resolve
 
 BUILDER_ARGUMENTS = {"in_channels", "image_size", "n_ways", "search"}
 SCHEMAS = (CellSpaceConfig, Conv4Config, Nasbench201Config, ResNet12Config)

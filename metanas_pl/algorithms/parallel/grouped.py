@@ -12,10 +12,13 @@ Shapes: T tasks, N whatever a task has.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Stacked = tuple[Tensor, ...]
 
@@ -128,10 +131,10 @@ class _Grouped(torch.autograd.Function):
 
     @staticmethod
     def setup_context(  # type: ignore[override]
-        ctx: _Context, inputs: tuple[_Call | _PullBack | Tensor, ...], output: Stacked
+        ctx: _Context, inputs: tuple[_Call | _PullBack, Unpack[Stacked]], output: Stacked
     ) -> None:
-        ctx.call = inputs[0]
-        ctx.save_for_backward(*inputs[1:])
+        ctx.call, *tensors = inputs
+        ctx.save_for_backward(*tensors)
 
     @staticmethod
     def backward(ctx: _Context, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
