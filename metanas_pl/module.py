@@ -209,7 +209,7 @@ class MetaNASModule(EpisodesOnly):
     def meta_prune(self) -> None:
         """Switch off, for good, operations whose mixing weight at t_min is below the threshold."""
         relaxation = self.learner.method["meta_prune_relaxation"] or self.learner.relaxation
-        mixing = relaxation(self.theta().alphas, self.nas.t_min, self.mask())
+        mixing = relaxation(self.theta().alphas, self.nas.t_min, self.mask(), None)
         for name, weight in self.space.of_kind("operation", mixing).items():
             alive = getattr(self, f"alive_{name}")
             nameable = self.space.eligible(weight)

@@ -10,8 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests import shapes
+
 # Networks this small gain nothing from more threads, which on busy cores wait for each other.
 torch.set_num_threads(1)
+
+shapes.install()
 
 # The same few examples in every run, at any pace; ``--hypothesis-profile=nightly`` looks for others.
 ANY_PACE = hypothesis.settings(

@@ -230,11 +230,10 @@ def test_own_package(images: Path, tmp_path: Path, monkeypatch: Any) -> None:
     assert results["train/outer_steps"] == 2
 
 
-def test_a_change_of_numerics_is_found(tmp_path: Path) -> None:
+def test_a_change_of_numerics_is_found(images: Path, tmp_path: Path) -> None:
     """The comparison of CONTRIBUTING.md: the same seed is equal to itself, another one is not."""
     namespace: dict[str, Any] = {}
     exec(blocks("CONTRIBUTING.md", "python")[0], namespace)
-    images = make_images(tmp_path / "images")
     for name, seed in (("before", 0), ("after", 0), ("other", 1)):
         train.run(compose([*tiny(images, tmp_path / name), f"seed={seed}"]))
     namespace["check"](tmp_path / "before", tmp_path / "after")
