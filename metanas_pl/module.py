@@ -75,7 +75,8 @@ class MetaNASModule(EpisodesOnly):
         self.nas: NASConfig = from_plain(NASConfig, nas or {})
         self.meta: MetaConfig = from_plain(MetaConfig, meta or {})
         self.evaluation: EvaluationConfig = from_plain(EvaluationConfig, evaluation or {})
-        self.image_shape, self.n_ways, self.seed = tuple(image_shape), n_ways, seed
+        channels, height, width = image_shape  # of a checkpoint it is a list
+        self.image_shape, self.n_ways, self.seed = (channels, height, width), n_ways, seed
         self.save_hyperparameters(
             {
                 "space": space,
@@ -87,7 +88,7 @@ class MetaNASModule(EpisodesOnly):
                 "seed": seed,
             }
         )
-        self.space = build_space(space, self.nas, image_shape, n_ways)
+        self.space = build_space(space, self.nas, self.image_shape, n_ways)
         self.alphas = nn.ParameterDict(self.space.alphas())
         for name, alpha in self.alphas.items():
             self.register_buffer(f"alive_{name}", torch.ones_like(alpha, dtype=torch.bool))

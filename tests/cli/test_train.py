@@ -177,6 +177,7 @@ def test_glyph_experiments_run(name: str, tmp_path: Path, monkeypatch: pytest.Mo
     small: Sequence[str] = (
         "trainer.fast_dev_run=true",
         "space.channels=4",
+        *runs.SMALL_CELLS,
         "data.meta_batch_size=2",
         "data.eval_batch_size=2",
         "meta.inner.steps=1",
