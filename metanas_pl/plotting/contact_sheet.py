@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -159,9 +159,9 @@ def _text_width(text: str, scale: float = 1.0) -> int:
     return int(np.ceil(width * DPI / 72))
 
 
-def _write(axes: Axes, x: float, y: float, text: str, **style: Any) -> None:
+def _write(axes: Axes, x: float, y: float, text: str, **style: str | float) -> None:
     """Text at a pixel; names are no formulas."""
-    look: dict[str, Any] = {
+    look = {
         **LABEL,
         "fontsize": FONT_SIZE,
         "color": DARK,

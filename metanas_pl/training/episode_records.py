@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -11,6 +11,9 @@ from metanas_pl.engine.episode_learner import Evaluation
 from metanas_pl.engine.metrics import pixel_nearest_neighbour
 from metanas_pl.search_spaces.base import SearchSpace
 from metanas_pl.search_spaces.costs import Costs, reachable_cost
+
+if TYPE_CHECKING:
+    from metanas_pl.types import Episodes
 
 ACCURACIES = {
     "accuracy": "accuracy",
@@ -20,13 +23,14 @@ ACCURACIES = {
 }
 """Name of each accuracy in logs and files, and its field of ``Evaluation``."""
 
-Rows = list[dict[str, Any]]
+Row = dict[str, float | str]
+Rows = list[Row]
 
 
 def rows_of(
     space: SearchSpace,
     costs: Mapping[str, Costs],
-    batch: Any,
+    batch: Episodes,
     result: Evaluation,
     seconds: float,
 ) -> Rows:
@@ -43,7 +47,7 @@ def rows_of(
     for t, index in enumerate(batch.index.tolist()):
         mixing = space.prune({k: w[t] for k, w in result.mixing.items()})
         genotype = space.genotype(mixing)
-        row = {"episode": index}
+        row: Row = {"episode": index}
         row |= {key: float(getattr(result, field)[t]) for key, field in ACCURACIES.items()}
         row |= {"pixel_nn": float(pixels[t]), "loss": float(result.loss[t])}
         row |= {kind: reachable_cost(space, cost, mixing) for kind, cost in costs.items()}
@@ -58,4 +62,4 @@ def gathered(rows: Rows) -> Rows:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         parts = [[] for _ in range(torch.distributed.get_world_size())]
         torch.distributed.all_gather_object(parts, rows)
-    return sorted((row for part in parts for row in part), key=lambda row: row["episode"])
+    return sorted((row for part in parts for row in part), key=lambda row: float(row["episode"]))
