@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -128,10 +128,11 @@ def test(
     begin = time.perf_counter()
     results: Results = {}
 
-    def keep(trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        rows = cast("MetaNASModule", module).gathered_test_rows()
+    def keep(trainer: pl.Trainer, _: pl.LightningModule) -> None:
+        rows = module.gathered_test_rows()
         results.update(report.summarize(rows) | training)
         results.update({"test/seconds": time.perf_counter() - begin, "seed": config.seed})
+        results.update(report.of_the_module(module))
         results.update(report.of_the_data(datamodule.store) | report.environment())
         if trainer.is_global_zero:
             report.write(run_dir, results, rows)
