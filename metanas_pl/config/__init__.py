@@ -138,9 +138,7 @@ class Config:
 
 def plain(config: object) -> Settings:
     """A configuration dataclass (or mapping) as dict of plain values, fit for a checkpoint."""
-    return (
-        dict(config) if isinstance(config, Mapping) else asdict(cast("DataclassInstance", config))
-    )
+    return dict(config) if isinstance(config, dict) else asdict(cast("DataclassInstance", config))
 
 
 def from_plain(schema: type[C], values: object) -> C:

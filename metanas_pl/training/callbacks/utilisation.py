@@ -12,9 +12,6 @@ import torch
 if TYPE_CHECKING:
     from metanas_pl.types import Episodes
 
-if TYPE_CHECKING:
-    pass
-
 
 class Utilisation(pl.Callback):
     """Log the speed of training, once in ``log_every_n_steps`` outer steps and as their mean.
