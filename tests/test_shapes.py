@@ -26,6 +26,10 @@ FILES = sorted(
     for file in ROOT.joinpath(*room.split(".")[1:]).rglob("*.py")
     if "from jaxtyping import" in file.read_text()
 )
+SUFFIX = r"\b[a-z][a-z_]*_([A-Z]{1,6})\b"
+"""The shape of a tensor in its name, as in ``weight_EO``."""
+
+SUFFIXED = sorted(f for f in ROOT.rglob("*.py") if re.search(SUFFIX, f.read_text()))
 Refused = jaxtyping.TypeCheckError
 
 
@@ -86,6 +90,14 @@ def _dimensions(tree: ast.Module) -> set[str]:
     )
     words = {word.lstrip("*") for text in texts for word in str(text).split()}
     return {word for word in words if re.fullmatch(r"[A-Za-z]+", word)}
+
+
+@pytest.mark.parametrize("file", SUFFIXED, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_shape_suffix_is_explained(file: Path) -> None:
+    suffixes = re.findall(SUFFIX, file.read_text())
+    legend = (ast.get_docstring(ast.parse(file.read_text())) or "").partition("Shapes:")[2]
+    unknown = {d for d in "".join(suffixes) if not re.search(rf"\b{d}\b", legend)}
+    assert not unknown, f"{file} does not say what {', '.join(sorted(unknown))} are"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
