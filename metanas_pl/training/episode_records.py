@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from metanas_pl.engine.episode_learner import Evaluation
+from metanas_pl.engine.evaluation import Evaluation
 from metanas_pl.engine.metrics import pixel_nearest_neighbour
 from metanas_pl.search_spaces.base import SearchSpace
 from metanas_pl.search_spaces.costs import Costs, reachable_cost
