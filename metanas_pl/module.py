@@ -318,7 +318,8 @@ class MetaNASModule(EpisodesOnly):
 
     def _with_alphas_held(self, batch: Any) -> Tensor | None:
         """Returns accuracies of the same network with its alphas held still; None if they never adapt."""
-        if self.learner.test_schedule(self.evaluation).arch_steps == 0:
+        schedule = self.learner.test_schedule(self.evaluation)
+        if min(schedule.steps, schedule.arch_steps) == 0:
             return None
         plan = replace(self.evaluation, arch_steps=0)
         return self.learner.accuracy(

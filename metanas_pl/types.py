@@ -1,4 +1,4 @@
-"""Names for the values that pass between the rooms.
+"""Names for the values that pass between the folders of the package.
 
 Shapes: T tasks, S support images, Q queries, C, H, W an image.
 """
