@@ -79,7 +79,7 @@ class MetaNASModule(EpisodesOnly):
         super().__init__()
         if len(image_shape) != 3 or any(size < 1 for size in image_shape):
             raise UserError(f"image_shape={image_shape} makes no sense: give (C, H, W)")
-        channels, height, width = image_shape
+        channels, height, width = image_shape  # of a checkpoint it is a list
         space = complete(space or {})
         self.nas: NASConfig = from_plain(NASConfig, nas or {})
         self.meta: MetaConfig = from_plain(MetaConfig, meta or {})
