@@ -42,7 +42,11 @@ from metanas_pl import conf
         (conf.MetaConfig, {"backend": "vmap", "inner": {"state": "carried"}}, "meta.backend=vmap"),
         (conf.OuterConfig, {"schedule": "step"}, "meta.outer.schedule=step"),
         (conf.EvaluationConfig, {"adapt": "all"}, "evaluation.adapt=all.*both, weights"),
-        (conf.NASConfig, {"tmax": 1.0}, "NASConfig=tmax makes no sense: known keys are name"),
+        (
+            conf.NASConfig,
+            {"tmax": 1.0},
+            "NASConfig.tmax: there is no such key; did you mean t_max?",
+        ),
     ],
 )
 def test_senseless_values_are_refused(schema: Any, values: dict[str, Any], message: str) -> None:

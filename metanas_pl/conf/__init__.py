@@ -7,10 +7,13 @@ so Python users and the command line get the same messages.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
-from metanas_pl.conf.checks import check, check_choice, check_most, check_numbers
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from metanas_pl.conf.checks import check, check_choice, check_most, check_numbers, did_you_mean
 from metanas_pl.conf.data import AugmentConfig, DataConfig
 from metanas_pl.conf.methods import (
     MOST_STEPS,
@@ -22,7 +25,7 @@ from metanas_pl.conf.methods import (
 )
 from metanas_pl.conf.spaces import CellSpaceConfig, Conv4Config, Nasbench201Config, ResNet12Config
 from metanas_pl.conf.trainer import check_batches, checked_trainer
-from metanas_pl.conf.types import check_types
+from metanas_pl.errors import UserError
 from metanas_pl.ranges import bounds
 
 __all__ = [
@@ -129,22 +132,26 @@ def plain(config: Any) -> dict[str, Any]:
 
 
 def from_plain(schema: type[Any], values: Any) -> Any:
-    """Build ``schema`` from a mapping, or pass an instance through.
+    """Build ``schema`` from a mapping, typed by OmegaConf, or pass an instance through.
 
     Raises:
-        ValueError: an unknown key, or a value of another type or without sense.
+        UserError: an unknown key, or a value of another type or without sense.
     """
     if isinstance(values, schema):
         return values
-    check(isinstance(values, Mapping), schema.__name__, values, "it must be a mapping")
-    known = {f.name: f.type for f in fields(schema)}
-    unknown = sorted(map(str, set(values) - set(known)))
-    check(not unknown, schema.__name__, ", ".join(unknown), f"known keys are {', '.join(known)}")
-    parts: dict[type[Any], dict[str, type[Any]]] = {
-        MetaConfig: {"inner": InnerConfig, "outer": OuterConfig},
-        NASConfig: {"cost": CostConfig},
-        DataConfig: {"augment": AugmentConfig},
-    }
-    nested = parts.get(schema, {})
-    check_types(schema, {k: v for k, v in values.items() if k not in nested})
-    return schema(**{k: from_plain(nested[k], v) if k in nested else v for k, v in values.items()})
+    name = schema.__name__
+    check(isinstance(values, Mapping), name, values, "it must be a mapping")
+    check("${" not in str(values), name, values, "a value with ${ would be looked up elsewhere")
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), dict(values)))
+    except OmegaConfBaseException as error:
+        raise UserError(_reason(error, name)) from error
+
+
+def _reason(error: OmegaConfBaseException, name: str) -> str:
+    """Where in the schema ``name`` something is wrong, and what, in one line."""
+    place = f"{name}.{error.full_key}" if error.full_key else name
+    if isinstance(error, ConfigKeyError) and is_dataclass(error.object_type):
+        known = [field.name for field in fields(error.object_type)]
+        return f"{place}: there is no such key{did_you_mean(str(error.key), known)}"
+    return f"{place}: {' '.join(str(error.msg).splitlines()[:1])}"
