@@ -14,33 +14,29 @@ from torch import Tensor, nn
 from metanas_pl.algorithms.inner_optimizers import AdamState
 from metanas_pl.algorithms.nas.pruning import alive_after
 from metanas_pl.algorithms.nas.relaxations import entropy, softmax
-from metanas_pl.compatibility import check_strategy
-from metanas_pl.conf import (
+from metanas_pl.config import (
     EvaluationConfig,
     MetaConfig,
     NASConfig,
     from_plain,
     plain,
 )
+from metanas_pl.config.compatibility import check_strategy
 from metanas_pl.engine.episode_learner import Clock, EpisodeLearner, Evaluation
 from metanas_pl.engine.metrics import EpisodeMean
 from metanas_pl.engine.space_factory import build_space, complete
 from metanas_pl.errors import UserError
-from metanas_pl.finite import check_finite
-from metanas_pl.outer import (
-    InjectGradient,
-    check_batch,
-    fraction_of_time,
-    learning_rate_factor,
-    recount_batches,
-)
-from metanas_pl.rows import ACCURACIES, gathered, rows_of
 from metanas_pl.search_spaces.costs import KINDS, measure
 from metanas_pl.search_spaces.genotypes.architecture import Architecture
-from metanas_pl.survival.checkpoint import FORMAT_VERSION
-from metanas_pl.survival.tally import TaskTally
+from metanas_pl.training.checkpointing.checkpoint import FORMAT_VERSION
+from metanas_pl.training.checkpointing.resume import recount_batches
+from metanas_pl.training.episode_records import ACCURACIES, gathered, rows_of
+from metanas_pl.training.finite import check_finite
+from metanas_pl.training.gradient_injection import InjectGradient
+from metanas_pl.training.rate_schedules import fraction_of_time, learning_rate_factor
+from metanas_pl.training.skipped_tasks import TaskTally
+from metanas_pl.training.unsupported import EpisodesOnly, check_batch
 from metanas_pl.types import Mask, Mixing, Theta
-from metanas_pl.unsupported import EpisodesOnly
 
 
 class MetaNASModule(EpisodesOnly):
@@ -55,7 +51,7 @@ class MetaNASModule(EpisodesOnly):
         n_ways: classes of a training episode.
         seed: seed of minibatches and drop path.
 
-    Each argument may be a dataclass of ``metanas_pl.conf`` or a plain mapping of its values.
+    Each argument may be a dataclass of ``metanas_pl.config`` or a plain mapping of its values.
 
     >>> module = MetaNASModule(space={"channels": 4, "n_cells": 2, "n_nodes": 1, "reductions": [1]})
     >>> print(module.genotype())  # doctest: +ELLIPSIS
@@ -213,7 +209,7 @@ class MetaNASModule(EpisodesOnly):
     def meta_prune(self) -> None:
         """Switch off, for good, operations whose mixing weight at t_min is below the threshold."""
         relaxation = self.learner.method["meta_prune_relaxation"] or self.learner.relaxation
-        mixing = relaxation(self.theta().alphas, self.nas.t_min, self.mask())
+        mixing = relaxation(self.theta().alphas, self.nas.t_min, self.mask(), None)
         for name, weight in self.space.of_kind("operation", mixing).items():
             alive = getattr(self, f"alive_{name}")
             nameable = self.space.eligible(weight)
@@ -308,7 +304,17 @@ class MetaNASModule(EpisodesOnly):
         begin = time.perf_counter()
         result = self._evaluate(batch, "test")
         seconds = (time.perf_counter() - begin) / len(batch.index)
-        self.test_rows += rows_of(self.space, self.costs, batch, result, seconds)
+        held = self._with_alphas_held(batch)
+        self.test_rows += rows_of(self.space, self.costs, batch, result, held, seconds)
+
+    def _with_alphas_held(self, batch: Any) -> Tensor | None:
+        """Returns accuracies of the same network with its alphas held still; None if they never adapt."""
+        if self.learner.test_schedule(self.evaluation).arch_steps == 0:
+            return None
+        plan = replace(self.evaluation, arch_steps=0)
+        return self.learner.accuracy(
+            self.theta(), batch, seed=self.seed, mask=self.mask(), plan=plan
+        )
 
     def on_test_epoch_end(self) -> None:
         """Log the test at this step: Lightning's count is one less if a finished training was resumed."""

@@ -20,7 +20,7 @@ import torch
 from omegaconf import DictConfig
 
 import metanas_pl
-from metanas_pl import cli
+from metanas_pl.cli import app
 
 HANGS_S = 1500
 """Seconds after which a process is given up: it hangs. A busy machine may take long for anything."""
@@ -56,8 +56,11 @@ def make_images(root: Path, n_images: int = 6) -> Path:
     return root
 
 
-def tiny(images: Path, run_dir: Path | None = None) -> list[str]:
-    """Overrides of a run that takes about a second: 3-way 1-shot, 2 outer steps of 2 tasks."""
+def tiny(images: Path, run_dir: Path | None = None, *, draws: bool = False) -> list[str]:
+    """Overrides of a run that takes about a second: 3-way 1-shot, 2 outer steps of 2 tasks.
+
+    Half of that second goes into the drawings and ``genotype.json``, which are there only if it ``draws``.
+    """
     options = [
         "data=folder",
         f"data.root={images}",
@@ -85,6 +88,7 @@ def tiny(images: Path, run_dir: Path | None = None) -> list[str]:
         "trainer.enable_progress_bar=false",
         "callbacks.progress=null",
     ]
+    options += [] if draws else ["callbacks.architecture=null"]
     return options + ([f"run_dir={run_dir}"] if run_dir else [])
 
 
@@ -92,8 +96,8 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     """The configuration that a command line with these overrides gets."""
     from hydra import compose, initialize_config_dir
 
-    cli.register_schemas()
-    with initialize_config_dir(cli.CONFIG_DIR, version_base="1.3"):
+    app.register_schemas()
+    with initialize_config_dir(app.CONFIG_DIR, version_base="1.3"):
         return compose("config", overrides=list(overrides))
 
 
@@ -104,8 +108,8 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def start(program: str, arguments: Sequence[str], folder: Path, **env: str) -> Any:
-    """Start ``python -m metanas_pl.<program>`` in ``folder``."""
-    return spawn([sys.executable, "-m", f"metanas_pl.{program}", *arguments], folder, **env)
+    """Start ``python -m metanas_pl.cli.<program>`` in ``folder``."""
+    return spawn([sys.executable, "-m", f"metanas_pl.cli.{program}", *arguments], folder, **env)
 
 
 def spawn(command: Sequence[str], folder: Path, **env: str) -> Any:
@@ -127,7 +131,7 @@ def _heed_ctrl_c() -> None:
 
 
 def execute(program: str, arguments: Sequence[str], folder: Path, **env: str) -> Any:
-    """Run ``python -m metanas_pl.<program>`` to its end."""
+    """Run ``python -m metanas_pl.cli.<program>`` to its end."""
     return finish(start(program, arguments, folder, **env))
 
 
@@ -277,6 +281,13 @@ class WriteGradients(pl.Callback):
 def bytes_of(gradient: torch.Tensor | None) -> bytes:
     """Nothing for what rests in this step."""
     return b"" if gradient is None else gradient.numpy().tobytes()
+
+
+TELL_SLOWLY = [
+    "+callbacks.tell={_target_: tests.runs.Tell}",
+    "+callbacks.slow={_target_: tests.runs.Dawdle, rank: 0, seconds: 0.2}",
+]
+"""Overrides of a run that tells its steps, and is not over before somebody who listens has answered."""
 
 
 class Tell(pl.Callback):

@@ -24,11 +24,11 @@ from torch.utils import _pytree as pytree
 from torch.utils.data import DataLoader, TensorDataset
 
 from metanas_pl import EpisodeDataModule
-from metanas_pl.conf import EvaluationConfig
+from metanas_pl.config import EvaluationConfig
 from metanas_pl.engine import episode_learner
 from metanas_pl.errors import UserError
 from tests.conftest import TINY_SPACE, RandomEpisode, make_module, random_episode
-from tests.runs import assert_equal, make_images
+from tests.runs import assert_equal
 
 
 class Episodes(torch.utils.data.Dataset[RandomEpisode]):
@@ -64,11 +64,6 @@ def trainer(**options: Any) -> pl.Trainer:
 @pytest.fixture(autouse=True)
 def _no_worker_advice(recwarn: Any) -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_images(tmp_path_factory.mktemp("images") / "root")
 
 
 @pytest.fixture

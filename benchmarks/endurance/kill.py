@@ -17,8 +17,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from metanas_pl import train
-from metanas_pl.survival import disk
+from metanas_pl.cli import train
+from metanas_pl.utils import files
 from tests import runs
 
 OPTIONS = (
@@ -58,7 +58,7 @@ class KillInWrite(pl.Callback):
 
     def on_train_start(self, *args: Any) -> None:
         """Stand in the way of all that is to last."""
-        disk.os = self  # type: ignore[assignment]
+        files.os = self  # type: ignore[assignment]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
@@ -131,7 +131,7 @@ def killed_runs(folder: Path, moments: int, seed: int) -> list[str]:
         AssertionError: something differs from an undisturbed run, or a checkpoint does not load.
     """
     images = runs.make_images(folder / "images")
-    options = [*runs.tiny(images), *OPTIONS]
+    options = [*runs.tiny(images, draws=True), *OPTIONS]
     straight = folder / "undisturbed"
     _, seconds = attempt([*options, f"run_dir={straight}"])
     rng, killed, n_runs = random.Random(seed), list[str](), 0

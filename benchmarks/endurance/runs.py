@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.endurance._resources import Held, held, judge
 from benchmarks.endurance.hostile import silence
-from metanas_pl import train
+from metanas_pl.cli import train
 from tests import runs
 
 
@@ -25,7 +25,9 @@ def looks(n_runs: int, folder: Path) -> list[Held]:
     found = []
     for k in range(n_runs):
         with silence():
-            train.run(runs.compose([*runs.tiny(images, folder / f"run{k}"), f"seed={k}"]))
+            train.run(
+                runs.compose([*runs.tiny(images, folder / f"run{k}", draws=True), f"seed={k}"])
+            )
         found.append(held())
     return found
 

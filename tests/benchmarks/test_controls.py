@@ -16,8 +16,9 @@ import torch
 import yaml
 
 from benchmarks import controls
-from metanas_pl import Genotype, train
-from metanas_pl.conf import CellSpaceConfig
+from metanas_pl import Genotype
+from metanas_pl.cli import train
+from metanas_pl.config import CellSpaceConfig
 from metanas_pl.engine.metrics import mean_interval95
 from tests import runs
 
@@ -30,10 +31,9 @@ NETWORKS = {
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run, with images large enough for Conv4."""
     folder = tmp_path_factory.mktemp("controls")
-    images = runs.make_images(folder / "images")
     train.run(runs.compose([*runs.tiny(images, folder / "run"), "data.image_size=16"]))
     return folder / "run"
 

@@ -7,12 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from metanas_pl import conf
-from metanas_pl.data.identity import checked
-from metanas_pl.data.store_table import _table
+from metanas_pl.config import DataConfig, EvaluationConfig, InnerConfig, NASConfig, from_plain
+from metanas_pl.data.store.identity import checked
+from metanas_pl.data.store.table import _table
 from metanas_pl.engine.space_factory import complete
 from metanas_pl.search_spaces.genotypes.genotype import Genotype
 
@@ -32,29 +32,27 @@ trees = st.dictionaries(st.sampled_from(KEYS), values, max_size=4)
 
 
 def schema(kind: Any) -> Callable[[Any], Any]:
-    return lambda tree: conf.from_plain(kind, tree)
+    return lambda tree: from_plain(kind, tree)
 
 
 READERS = {
     "genotype": Genotype.from_dict,
     "space": complete,
     "identities": checked,
-    "data": schema(conf.DataConfig),
-    "evaluation": schema(conf.EvaluationConfig),
-    "inner": schema(conf.InnerConfig),
-    "nas": schema(conf.NASConfig),
+    "data": schema(DataConfig),
+    "evaluation": schema(EvaluationConfig),
+    "inner": schema(InnerConfig),
+    "nas": schema(NASConfig),
 }
 
 
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
-@settings(max_examples=25, deadline=None)
 @given(tree=trees | values)
 def test_any_structure(read: Callable[[Any], Any], tree: Any) -> None:
     with suppress(ValueError):
         read(tree)
 
 
-@settings(max_examples=25, deadline=None)
 @given(tree=trees)
 def test_the_table_of_a_store(tree: Any) -> None:
     with suppress(ValueError, LookupError, TypeError):  # which its reader turns into the first
