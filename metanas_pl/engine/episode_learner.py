@@ -314,8 +314,8 @@ class EpisodeLearner:
         return self._map(lambda data: self._tested(batch.problem(data), theta), batch.tasks)
 
     def accuracy(
-        self, theta: Theta, episode: Any, *, seed: int, mask: Mask, plan: EvaluationConfig
-    ) -> Tensor:
+        self, theta: Theta, episode: Episodes, *, seed: int, mask: Mask, plan: EvaluationConfig
+    ) -> Float[Tensor, "T"]:
         """Returns the inductive, relaxed accuracy after adaptation alone, ``(T,)``."""
         batch = self.in_test(theta, episode, seed=seed, mask=mask, plan=plan)
 
