@@ -315,7 +315,7 @@ class EpisodeLearner:
 
     def accuracy(
         self, theta: Theta, episode: Episodes, *, seed: int, mask: Mask, plan: EvaluationConfig
-    ) -> Float[Tensor, "T"]:
+    ) -> Float[Tensor, " T"]:
         """Returns the inductive, relaxed accuracy after adaptation alone, ``(T,)``."""
         batch = self.in_test(theta, episode, seed=seed, mask=mask, plan=plan)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.table import Table
 
 from metanas_pl.data.store.class_store import SPLITS, ClassStore
@@ -22,18 +23,12 @@ def make_table(*columns: str, numbers: tuple[str, ...] = (), **options: Any) -> 
 
 
 def size(n_bytes: int) -> str:
-    """Bytes in units of 1000, with two or three digits.
+    """Bytes in units of 1000; nothing is a dash.
 
     >>> size(0), size(980), size(25_447_808), size(1_100_000_000)
-    ('-', '980 B', '25 MB', '1.1 GB')
+    ('-', '980 bytes', '25.4 MB', '1.1 GB')
     """
-    value, unit = float(n_bytes), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if value < 999.5 or unit == "TB":
-            break
-        value /= 1000
-    digits = 1 if value < 9.95 and unit != "B" else 0
-    return f"{value:.{digits}f} {unit}" if n_bytes else "-"
+    return decimal(n_bytes) if n_bytes else "-"
 
 
 def shape(store: ClassStore) -> str:
