@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from metanas_pl.data.store.class_store import SPLITS, ClassStore
+from metanas_pl.data.store.class_store import ClassStore
+from metanas_pl.data.store.inspection import classes_of, slashed
 
 
 def make_table(*columns: str, numbers: tuple[str, ...] = (), **options: Any) -> Table:
@@ -37,24 +38,10 @@ def shape(store: ClassStore) -> str:
     return f"{height}x{width} {'grey' if channels == 1 else 'colour'}"
 
 
-def counts(n_classes: dict[str, int]) -> str:
-    """Classes of each split, for training, validation and test.
-
-    >>> counts({"train": 1028, "val": 172, "test": 423})
-    '1028/172/423'
-    """
-    return "/".join(f"{n_classes[split]}" for split in SPLITS)
-
-
-def classes_of(store: ClassStore) -> dict[str, int]:
-    """Number of classes of each split."""
-    return {split: store.n_classes(split) for split in SPLITS}
-
-
 def print_store(console: Console, store: ClassStore) -> None:
     """Images, checksum and folder of a store in four lines, none of them cut."""
     rows = {
-        "classes": f"{counts(classes_of(store))} (train/val/test)",
+        "classes": f"{slashed(classes_of(store))} (train/val/test)",
         "images": f"{len(store.images):,} of {shape(store)}",
         "checksum": store.checksum,
         "folder": str(store.path),
