@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
@@ -38,6 +38,13 @@ from metanas_pl.config.validation import (
 )
 from metanas_pl.errors import UserError
 from metanas_pl.utils.ranges import bounds
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from metanas_pl.types import Settings
+
+C = TypeVar("C", bound="DataclassInstance")
 
 __all__ = [
     "AugmentConfig",
@@ -137,12 +144,12 @@ class Config:
             check(fits, f"data.{name}", ways, allowed)
 
 
-def plain(config: Any) -> dict[str, Any]:
+def plain(config: object) -> Settings:
     """A configuration dataclass (or mapping) as dict of plain values, fit for a checkpoint."""
-    return dict(config) if isinstance(config, dict) else asdict(config)
+    return dict(config) if isinstance(config, dict) else asdict(cast("DataclassInstance", config))
 
 
-def from_plain(schema: type[Any], values: Any) -> Any:
+def from_plain(schema: type[C], values: object) -> C:
     """Build ``schema`` from a mapping, typed by OmegaConf, or pass an instance through.
 
     Raises:
@@ -151,10 +158,12 @@ def from_plain(schema: type[Any], values: Any) -> Any:
     if isinstance(values, schema):
         return values
     name = schema.__name__
-    check(isinstance(values, Mapping), name, values, "it must be a mapping")
+    if not isinstance(values, Mapping):
+        raise UserError(f"{name}={values} makes no sense: it must be a mapping")
     check("${" not in str(values), name, values, "a value with ${ would be looked up elsewhere")
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), dict(values)))
+        typed = OmegaConf.merge(OmegaConf.structured(schema), dict(values))
+        return cast(C, OmegaConf.to_object(typed))
     except OmegaConfBaseException as error:
         raise UserError(_reason(error, name)) from error
 

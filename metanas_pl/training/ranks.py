@@ -7,9 +7,12 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from metanas_pl.errors import RunFailed
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
 
 Item = TypeVar("Item")
 
@@ -26,7 +29,7 @@ def is_first_process() -> bool:
 
 
 @contextmanager
-def naming_lost_ranks(trainer: Any) -> Iterator[None]:
+def naming_lost_ranks(trainer: pl.Trainer) -> Iterator[None]:
     """End with one line that names the rank which died, where a rank waits for it in vain.
 
     Lightning's launcher knows how its processes ended, and they know whether it lives; torchrun and srun
@@ -81,7 +84,7 @@ def _lost_a_connection(error: RuntimeError) -> bool:
     return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
 
 
-def _who(trainer: Any, parent: int) -> str | None:
+def _who(trainer: pl.Trainer, parent: int) -> str | None:
     """The rank that is gone and how it ended, if that can be known here."""
     children = getattr(trainer.strategy.launcher, "procs", [])
     end = time.monotonic() + PATIENCE_S

@@ -35,7 +35,7 @@ class EpisodesOnly(pl.LightningModule):
             raise UserError(COMPILED)
         check_precision(str(self.trainer.precision), self.trainer.strategy.root_device.type)
 
-    def forward(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def forward(self, *args: object, **kwargs: object) -> NoReturn:
         """Refuse: images alone are no episode. So do the exports, which trace this.
 
         Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.data import DataLoader
@@ -13,6 +13,9 @@ from torch.utils.data import DataLoader
 from metanas_pl.data.episodes.dataset import EpisodeBatch, EpisodeDataset, EpisodeSampler, collate
 from metanas_pl.data.episodes.mixture import MixtureDataset
 from metanas_pl.errors import UserError
+
+if TYPE_CHECKING:
+    from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 
 class EpisodeLoader:
@@ -83,13 +86,13 @@ class EpisodeLoader:
             yield batch
 
     @property
-    def _iterator(self) -> Any:
+    def _iterator(self) -> _BaseDataLoaderIter | None:
         # Lightning looks here to stop the workers at the end of a run; left to the garbage
         # collector, each of them takes five seconds to stop.
         return self._loader._iterator
 
     @_iterator.setter
-    def _iterator(self, iterator: Any) -> None:
+    def _iterator(self, iterator: _BaseDataLoaderIter | None) -> None:
         self._loader._iterator = iterator
 
     def state_dict(self) -> dict[str, int]:

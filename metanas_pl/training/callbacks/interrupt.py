@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 import pytorch_lightning as pl
@@ -12,6 +14,9 @@ import torch
 from pytorch_lightning.trainer.states import TrainerFn
 
 from metanas_pl.errors import AFTER_SIGNAL
+
+Handler = Callable[[int, FrameType | None], object] | int | None
+"""What ``signal.signal`` takes and gives."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -37,7 +42,7 @@ class GracefulInterrupt(pl.Callback):
 
     def __init__(self) -> None:
         self.received = self._heard = self._step = 0
-        self._before: dict[int, Any] = {}
+        self._before: dict[int, Handler] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen for signals while training (outside a main thread there are none to hear)."""
@@ -51,12 +56,12 @@ class GracefulInterrupt(pl.Callback):
             for number in SIGNALS:
                 signal.signal(number, _leave)
 
-    def _on_signal(self, number: int, frame: Any) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._heard = number
         if number == signal.SIGINT:
             signal.signal(number, self._before[number])
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: object) -> None:
         """After the outer step at hand, save where the run stands and ask Lightning to stop.
 
         Lightning's counters allow an exact continuation only from here, and not from a later hook
@@ -98,5 +103,5 @@ class GracefulInterrupt(pl.Callback):
         self._asked(trainer)
 
 
-def _leave(number: int, frame: Any) -> NoReturn:
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(AFTER_SIGNAL + number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 from lightning_fabric.loggers.logger import rank_zero_experiment
@@ -12,6 +12,9 @@ from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.trainer.states import TrainerFn
 
 from metanas_pl.utils.files import RowsFile
+
+if TYPE_CHECKING:
+    from metanas_pl.types import Checkpoint
 
 WANDB_ID = "wandb_id"  # of a checkpoint: the run on W&B that it belongs to
 
@@ -43,7 +46,7 @@ class _Writer(ExperimentWriter):
         self.file = RowsFile(Path(self.metrics_file_path))
         self._latest = ""
 
-    def log_metrics(self, metrics_dict: dict[str, Any], step: int | None = None) -> None:
+    def log_metrics(self, metrics_dict: dict[str, float], step: int | None = None) -> None:
         super().log_metrics(metrics_dict, step)
         latest, self._latest = self._latest, str(self.metrics[-1])
         if self._latest == latest:
@@ -70,7 +73,7 @@ class LogPosition(pl.Callback):
         self.run_log, self.resumes = log, resumes
 
     def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint
     ) -> None:
         """Bring all rows to the disk before the checkpoint, that of a step just ended, too.
 
@@ -88,7 +91,7 @@ class LogPosition(pl.Callback):
                     checkpoint[WANDB_ID] = logger.version
 
     def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint
     ) -> None:
         """Drop the rows after the checkpoint; one that is loaded for a test changes nothing."""
         fits = trainer.state.fn == TrainerFn.FITTING
