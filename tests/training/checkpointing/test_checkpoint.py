@@ -129,7 +129,7 @@ def test_what_a_module_of_ours_imported_is_not_ours() -> None:
         ("space", "channels", 10**7),
         ("space", "channels", 10**30),
         ("space", "n_cells", 10**9),
-        ("space", "channels", "4"),
+        ("space", "channels", "four"),
         ("meta", "inner", {"test_steps": 10**15}),
         ("nas", "options", {"nothing": 1}),
         ("nas", "t_max", [1]),
