@@ -39,10 +39,8 @@ def test_whichever_file_fills_the_disk_is_named_in_one_line(
     assert line.startswith(f"error: cannot write {path}: its disk is full")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["checkpoints", pytest.param("metrics.csv", marks=pytest.mark.nightly)]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ["checkpoints", "metrics.csv"])
 def test_on_a_full_disk_the_last_good_checkpoint_stays(
     name: str, images: Path, finished: Path, tmp_path: Path
 ) -> None:
