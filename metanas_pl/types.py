@@ -60,6 +60,14 @@ class Theta(NamedTuple):
     hyper: Params = {}  # noqa: RUF012  (never written to)
 
 
+class OuterProgress(NamedTuple):
+    """How far meta-training is: outer steps taken, their total, and whether the alphas still rest."""
+
+    outer_step: int = 0
+    total_steps: float = 1
+    warm_up: bool = False
+
+
 class AutogradContext(Protocol):
     """What autograd keeps of a call between forward and backward."""
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from metanas_pl.engine.episode_learner import Evaluation
+from metanas_pl.engine.evaluation import Evaluation
 from metanas_pl.errors import RunFailed
 
 FIELDS = ("loss", "accuracy", "transductive", "pruned", "before")
