@@ -20,7 +20,8 @@ from metanas_pl.types import Mixing, Params, Theta
 
 STEP = "step:"
 EPS_ROOT = 1e-12
-"""Of Adam in an inner loop that is differentiated: the slope of an update is at most 1e6 times the rate.
+"""Of Adam where its update is differentiated, by an exact meta-gradient or by an architecture gradient that
+unrolls the w-step: the slope of an update is at most 1e6 times the rate.
 
 Squares of gradients are mostly larger: of the weights after a main job 90 % lay above 1e-11 (one episode).
 """
@@ -79,15 +80,18 @@ class InnerLoopFactory:
         alpha_optimizer = inner.alpha_optimizer or inner.optimizer
 
         head = theta.weights["head.bias"]
-        eps_root = EPS_ROOT if self.meta.gradient_order == "exact" else 0.0
+        exact, unrolls = self.meta.gradient_order == "exact", self.nas.needs_weight_step
+        of_meta, of_weights = (
+            EPS_ROOT if through else 0.0 for through in (exact, exact or unrolls)
+        )
 
         def optimizers(
             hyper: Params, step: int, n_ways: Tensor
         ) -> tuple[InnerOptimizer, InnerOptimizer]:
             rate = of_ways(rates.at(hyper, step), n_ways.to(head) / head.shape[0])
-            of_alphas = make_optimizer(alpha_optimizer, rate, betas, eps_root=eps_root)
+            of_alphas = make_optimizer(alpha_optimizer, rate, betas, eps_root=of_meta)
             return (
-                make_optimizer(inner.optimizer, rate, betas, inner.weight_decay, eps_root),
+                make_optimizer(inner.optimizer, rate, betas, inner.weight_decay, of_weights),
                 decoupled(of_alphas, rate, inner.alpha_weight_decay),
             )
 
