@@ -17,7 +17,7 @@ from metanas_pl.ranges import bounds
 
 
 def make_datamodule(config: Config) -> EpisodeDataModule:
-    """Episodes of ``config.data``; their seed is the run's."""
+    """Episodes of ``config.data``; those of training have the run's seed."""
     return EpisodeDataModule(**asdict(config.data), seed=config.seed)
 
 
@@ -43,6 +43,7 @@ def make_module(config: Config) -> MetaNASModule:
         image_shape=(data.channels, data.image_size, data.image_size),
         n_ways=bounds(data.n_train_ways or data.n_ways)[1],
         seed=config.seed,
+        eval_seed=data.eval_seed,
     )
 
 
@@ -51,7 +52,7 @@ def trained_module(checkpoint: Mapping[str, Any], config: Config) -> MetaNASModu
 
     Args:
         checkpoint: its hyper-parameters and parameters are taken.
-        config: how to evaluate it; ``ckpt_path`` is what messages call it.
+        config: how to evaluate it, and with which seeds; ``ckpt_path`` is what messages call it.
 
     Raises:
         UserError: the parameters are not those of the network that its hyper-parameters describe.
@@ -59,7 +60,8 @@ def trained_module(checkpoint: Mapping[str, Any], config: Config) -> MetaNASModu
     known, state = checkpoint["hyper_parameters"], checkpoint["state_dict"]
     check_builder(known["space"])
     check_sizes(known, state, f"ckpt_path={config.ckpt_path}")
-    module = MetaNASModule(**{**known, "evaluation": config.evaluation})
+    seeds = {"seed": config.seed, "eval_seed": config.data.eval_seed}
+    module = MetaNASModule(**{**known, **seeds, "evaluation": config.evaluation})
     try:
         module.load_state_dict(state)
     except RuntimeError as error:

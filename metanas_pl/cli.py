@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from metanas_pl import conf
+from metanas_pl.allocator import keep_freed_memory
 from metanas_pl.compatibility import check_strategy
 from metanas_pl.composing import (
     CANNOT_COMPOSE,
@@ -141,6 +142,7 @@ def launch(run: Callable[[DictConfig], Any]) -> None:
     asked = os.environ.get(SHOW_TRACE, "0")
 
     def job(cfg: DictConfig) -> float | None:
+        keep_freed_memory()  # the process is ours
         with variable(SHOW_TRACE, asked):
             results = with_short_errors(lambda: run(cfg), cfg.run_dir)
         return results.get(OBJECTIVE)

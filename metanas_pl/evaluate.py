@@ -16,7 +16,7 @@ from metanas_pl.errors import UserError
 from metanas_pl.survival.resume import find
 from metanas_pl.survival.run_folder import check_free, has_checkpoints, held
 
-TAKES = ("data", "evaluation", "trainer", "logger", "callbacks", "ckpt_path", "run_dir")
+TAKES = ("data", "evaluation", "trainer", "logger", "callbacks", "ckpt_path", "run_dir", "seed")
 CHANGES = {  # keys that an override changes here, where it is not the one that it names
     "data": ("source", "root", "weights", "options"),
     "data.source": ("source", "root", "weights", "options"),
@@ -112,7 +112,8 @@ def as_trained(asked: conf.Config, overrides: list[str]) -> conf.Config:
         conf.check(trained["data"][name] == value, f"data.{name}", trained["data"][name], allowed)
     asked.data = conf.from_plain(conf.DataConfig, trained["data"])
     asked.evaluation = conf.from_plain(conf.EvaluationConfig, trained["evaluation"])
-    asked.space, asked.seed = known["space"], known["seed"]
+    asked.space = known["space"]
+    asked.seed = asked.seed if "seed" in overridden(overrides) else known["seed"]
     asked.nas = conf.from_plain(conf.NASConfig, known["nas"])
     asked.meta = conf.from_plain(conf.MetaConfig, known["meta"])
     return asked

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from metanas_pl.algorithms.inner_optimizers import AdamState
 from metanas_pl.algorithms.nas.pruning import alive_after
 from metanas_pl.algorithms.nas.relaxations import entropy, softmax
-from metanas_pl.compatibility import check_strategy
+from metanas_pl.compatibility import check_strategy, check_temperatures
 from metanas_pl.conf import (
     EvaluationConfig,
     MetaConfig,
@@ -41,6 +41,7 @@ from metanas_pl.survival.checkpoint import FORMAT_VERSION
 from metanas_pl.survival.tally import TaskTally
 from metanas_pl.types import Mask, Mixing, Theta
 from metanas_pl.unsupported import EpisodesOnly
+from metanas_pl.utils.lightning_private import averages_buffers, trainer_of
 
 
 class MetaNASModule(EpisodesOnly):
@@ -53,7 +54,8 @@ class MetaNASModule(EpisodesOnly):
         evaluation: what adapts at validation and test.
         image_shape: ``(C, H, W)`` of the images.
         n_ways: classes of a training episode.
-        seed: seed of minibatches and drop path.
+        seed: seed of minibatches and noise in training.
+        eval_seed: the same in validation and test.
 
     Each argument may be a dataclass of ``metanas_pl.conf`` or a plain mapping of its values.
 
@@ -71,6 +73,7 @@ class MetaNASModule(EpisodesOnly):
         image_shape: tuple[int, int, int] = (1, 28, 28),
         n_ways: int = 5,
         seed: int = 0,
+        eval_seed: int = 0,
     ) -> None:
         super().__init__()
         if len(image_shape) != 3 or any(size < 1 for size in image_shape):
@@ -79,7 +82,9 @@ class MetaNASModule(EpisodesOnly):
         self.nas: NASConfig = from_plain(NASConfig, nas or {})
         self.meta: MetaConfig = from_plain(MetaConfig, meta or {})
         self.evaluation: EvaluationConfig = from_plain(EvaluationConfig, evaluation or {})
-        self.image_shape, self.n_ways, self.seed = tuple(image_shape), n_ways, seed
+        check_temperatures(self.nas, self.evaluation)
+        self.image_shape, self.n_ways = tuple(image_shape), n_ways
+        self.seed, self.eval_seed = seed, eval_seed
         self.save_hyperparameters(
             {
                 "space": space,
@@ -89,6 +94,7 @@ class MetaNASModule(EpisodesOnly):
                 "image_shape": list(image_shape),
                 "n_ways": n_ways,
                 "seed": seed,
+                "eval_seed": eval_seed,
             }
         )
         self.space = build_space(space, self.nas, image_shape, n_ways)
@@ -270,6 +276,11 @@ class MetaNASModule(EpisodesOnly):
     def on_fit_start(self) -> None:
         """Refuse what cannot be exact."""
         check_strategy(type(self.trainer.strategy).__name__)
+        if self.nas.meta_prune_interval and averages_buffers(self.trainer):
+            raise UserError(
+                "a callback averages buffers, and what meta-pruning left alive is one: "
+                "give it use_buffers=False"
+            )
         if self.meta.inner.state == "carried" and self.trainer.world_size > 1:
             raise UserError(
                 f"meta.inner.state=carried passes states from task to task in order: "
@@ -280,11 +291,8 @@ class MetaNASModule(EpisodesOnly):
 
     def _evaluate(self, batch: Any, stage: str) -> Evaluation:
         check_batch(batch, self.image_shape)
-        plan = self.evaluation
-        if stage == "val" and self.clock.warm_up:  # as it trains: no alpha-step, and T at t_max
-            plan = replace(plan, arch_steps=0, t_min=self.nas.t_max)
-        result = self.learner.evaluate(
-            self.theta(), batch, seed=self.seed, mask=self.mask(), plan=plan
+        result = self.learner.evaluate(  # in warm-up, too: the best is compared by one protocol
+            self.theta(), batch, seed=self.eval_seed, mask=self.mask(), plan=self.evaluation
         )
         check_finite(result, batch.index, stage)
         values = {key: getattr(result, field) for key, field in ACCURACIES.items()}
@@ -336,7 +344,7 @@ class MetaNASModule(EpisodesOnly):
         if "carried_states" in checkpoint:
             parts = checkpoint["carried_states"]
             self.carried_states = tuple(AdamState(*part) if part else () for part in parts)
-        trainer: Any = self._trainer
+        trainer = trainer_of(self)
         data: Any = getattr(trainer, "datamodule", None)
         if "loops" in checkpoint and hasattr(data, "meta_batch_size"):
             recount_batches(checkpoint, data.meta_batch_size)

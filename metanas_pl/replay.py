@@ -88,12 +88,13 @@ def prepared(module: MetaNASModule, batch: Any, split: str, ckpt_path: str) -> P
     """The episode as training, or as a test, learns it after the outer steps of the checkpoint."""
     from metanas_pl.engine.episode_learner import Clock
 
-    learner, theta, seed, mask = module.learner, module.theta(), module.seed, module.mask()
+    learner, theta, mask = module.learner, module.theta(), module.mask()
     if split != "train":
-        return learner.in_test(theta, batch, seed=seed, mask=mask, plan=module.evaluation)
+        seed, plan = module.eval_seed, module.evaluation
+        return learner.in_test(theta, batch, seed=seed, mask=mask, plan=plan)
     done = steps_of(cli.read_checkpoint(ckpt_path))
     clock = Clock(done, module.total_steps, done < module.meta.outer.warm_up_steps)
-    return learner.in_training(theta, batch, seed=seed, mask=mask, clock=clock)
+    return learner.in_training(theta, batch, seed=module.seed, mask=mask, clock=clock)
 
 
 def steps(module: MetaNASModule, batch: PreparedBatch, split: str) -> list[Row]:

@@ -15,6 +15,11 @@ from metanas_pl.survival.ranks import naming_lost_ranks
 from metanas_pl.survival.resume import choose_checkpoint, steps_of
 from metanas_pl.survival.run_folder import check_free, held
 
+FIXED = {
+    **{key: key for key in ("space", "nas", "meta", "image_shape", "n_ways")},
+    "eval_seed": "data.eval_seed",  # of other validation episodes another checkpoint would be the best
+}
+"""Hyper-parameters that stay while a training goes on, and what messages call them."""
 ANOTHER_PROCESSOR = "on another kind of processor the same seed may give another one"
 
 
@@ -84,9 +89,9 @@ def steps_done(config: conf.Config, module: Any) -> int:
     if config.ckpt_path is None:
         return 0
     checkpoint = cli.read_checkpoint(config.ckpt_path)
-    for key in ("space", "nas", "meta", "image_shape", "n_ways"):
+    for key, name in FIXED.items():
         then, now = (_what(h[key]) for h in (checkpoint["hyper_parameters"], module.hparams))
-        conf.check(then == now, "ckpt_path", config.ckpt_path, f"it was trained with {key}={then}")
+        conf.check(then == now, "ckpt_path", config.ckpt_path, f"it was trained with {name}={then}")
     return steps_of(checkpoint)
 
 
@@ -123,7 +128,8 @@ def test(
     def keep(trainer: Any, module: Any) -> None:
         rows = module.gathered_test_rows()
         results.update(report.summarize(rows) | training)
-        results.update({"test/seconds": time.perf_counter() - begin, "seed": config.seed})
+        results["test/seconds"] = time.perf_counter() - begin
+        results.update({"seed": config.seed, "eval_seed": config.data.eval_seed})
         results.update(report.of_the_data(datamodule.store) | report.environment())
         if trainer.is_global_zero:
             report.write(run_dir, results, rows)
