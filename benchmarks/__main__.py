@@ -29,7 +29,7 @@ from benchmarks import (
     scaling,
     search_step,
 )
-from metanas_pl.allocator import keep_freed_memory
+from metanas_pl.utils.malloc import keep_freed_memory
 
 Figures = dict[str, Any]
 
@@ -46,7 +46,7 @@ class Case(NamedTuple):
 
 
 SCALING, MEMORY = "S", "M"
-HELP = ["-m", "metanas_pl.train", "--help"]
+HELP = ["-m", "metanas_pl.cli.train", "--help"]
 IMPORT = ["-c", "import metanas_pl"]
 STEP = "MetaNAS outer step, {}, 10 tasks x 5 steps"
 MAML = "MAML-Conv4-64, 5 steps, second order, {}-way 1-shot x {} tasks"

@@ -26,14 +26,14 @@ from omegaconf.errors import OmegaConfBaseException
 from benchmarks import run_folder
 from benchmarks.cpu_time import callback
 from benchmarks.run_folder import accuracies
-from metanas_pl import cli
-from metanas_pl.allocator import keep_freed_memory
-from metanas_pl.conf import CellSpaceConfig, Config, Conv4Config, NASConfig, from_plain
+from metanas_pl.cli import app
+from metanas_pl.cli.train import run
+from metanas_pl.config import CellSpaceConfig, Config, Conv4Config, NASConfig, from_plain
 from metanas_pl.engine.metrics import mean_interval95, paired_gain95
 from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.genotypes.genotype import Cell, Genotype
 from metanas_pl.search_spaces.ops.names import NONE
-from metanas_pl.train import run
+from metanas_pl.utils.malloc import keep_freed_memory
 
 FILES_OF_A_RUN = ("config.yaml", "results.json", "episodes_test.csv")
 Table = dict[str, dict[str, float]]
@@ -66,12 +66,12 @@ def typed(folder: Path) -> Config:
         reason = str(error).splitlines()[0]
         raise UserError(f"{folder / 'config.yaml'} is damaged: {reason}") from error
     assert isinstance(merged, DictConfig)
-    return cli.to_config(merged)
+    return app.to_config(merged)
 
 
 def from_file(schema: type[T], group: str, name: str) -> T:
     """What ``group=name`` is, for a file that takes nothing but its schema from others."""
-    values = OmegaConf.to_container(OmegaConf.load(Path(cli.CONFIG_DIR, group, f"{name}.yaml")))
+    values = OmegaConf.to_container(OmegaConf.load(Path(app.CONFIG_DIR, group, f"{name}.yaml")))
     assert isinstance(values, dict)
     return from_plain(schema, {k: v for k, v in values.items() if k != "defaults"})
 
@@ -154,7 +154,7 @@ def parse(argv: Sequence[str] | None) -> tuple[Path, int]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Console script; what is wrong with the run folder is told in one line."""
     keep_freed_memory()  # as metanas-train does
-    cli.with_short_errors(lambda: train_and_compare(*parse(argv)))
+    app.with_short_errors(lambda: train_and_compare(*parse(argv)))
 
 
 def train_and_compare(folder: Path, n_genotypes: int) -> None:

@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.timing import compare
-from metanas_pl.data.episodes import EpisodeDataset
-from metanas_pl.data.store import ClassImages, StoreMeta, build_store
+from metanas_pl.data.episodes.dataset import EpisodeDataset
+from metanas_pl.data.store.class_store import ClassImages, StoreMeta, build_store
 
 META = StoreMeta(name="noise", source="made up", licence="none", ink_is_one=True)
 

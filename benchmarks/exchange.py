@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from hydra import compose, initialize_config_dir
 
-from metanas_pl import cli
-from metanas_pl.assembly import make_module
+from metanas_pl.cli import app
+from metanas_pl.cli.factories import make_module
 
 SMALL_EXCHANGES = 4  # tasks and scores; signals; Lightning's of signals; what meta-pruning left
 JOBS = {"main job": "glyphs_5way_1shot", "paper, miniImageNet": "paper_miniimagenet_5way_1shot"}
@@ -60,10 +60,10 @@ def efficiency(step_s: float, exchange_s: float) -> float:
 
 def n_parameters(experiment: str) -> int:
     """Numbers that a step exchanges: weights, alphas, learned inner rates."""
-    cli.register_schemas()
-    with initialize_config_dir(cli.CONFIG_DIR, version_base="1.3"):
+    app.register_schemas()
+    with initialize_config_dir(app.CONFIG_DIR, version_base="1.3"):
         config: Any = compose("config", [f"experiment={experiment}", "run_dir=unused"])
-    return sum(p.numel() for p in make_module(cli.to_config(config)).parameters())
+    return sum(p.numel() for p in make_module(app.to_config(config)).parameters())
 
 
 def main() -> None:

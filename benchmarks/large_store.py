@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from metanas_pl.data.episodes import EpisodeDataset
-from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
+from metanas_pl.data.episodes.dataset import EpisodeDataset
+from metanas_pl.data.store.class_store import ClassImages, ClassStore, StoreMeta, build_store
 
 META = StoreMeta(name="noise", source="made up", licence="none")
 PROCESSES = (1, 2)

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from benchmarks.maml_libraries import QueryLoss, by_higher, by_torchopt, plain_conv4
 from benchmarks.timing import compare
-from metanas_pl.conf import MetaConfig, NASConfig, from_plain
-from metanas_pl.data.episodes import Episode
+from metanas_pl.config import MetaConfig, NASConfig, from_plain
+from metanas_pl.data.episodes.dataset import Episode
 from metanas_pl.engine.episode_learner import EpisodeLearner
 from metanas_pl.search_spaces.backbones import Conv4
 from metanas_pl.types import Theta

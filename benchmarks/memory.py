@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from benchmarks import maml_conv4, search_step
-from metanas_pl.allocator import keep_freed_memory
+from metanas_pl.utils.malloc import keep_freed_memory
 
 TASKS = 4
 CHUNKS = (1, 2, 4)

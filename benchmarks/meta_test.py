@@ -10,7 +10,7 @@ import torch
 from benchmarks.module_loop import Settings, adapt
 from benchmarks.search_step import COMPACT, SearchStep, Size
 from benchmarks.timing import compare
-from metanas_pl.conf import EvaluationConfig
+from metanas_pl.config import EvaluationConfig
 from metanas_pl.engine.episode_learner import Evaluation
 from metanas_pl.engine.task_batch import task
 from metanas_pl.types import Theta

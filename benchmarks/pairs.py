@@ -23,9 +23,9 @@ from benchmarks import run_folder
 from benchmarks.controls import from_file, random_genotype
 from benchmarks.cpu_time import callback
 from benchmarks.run_folder import accuracies
-from metanas_pl import cli
-from metanas_pl.cli import CONFIG_DIR
-from metanas_pl.conf import CellSpaceConfig
+from metanas_pl.cli import app
+from metanas_pl.cli.app import CONFIG_DIR
+from metanas_pl.config import CellSpaceConfig
 from metanas_pl.engine.metrics import mean_interval95, paired_gain95
 
 NAS, META, SPACE = "darts_first_order", "fomaml", "metanas_compact"
@@ -71,7 +71,7 @@ def command(out: Path, pair: Pair, seed: int, seconds: float) -> list[str]:
         random_genotype(from_file(CellSpaceConfig, "space", SPACE), seed).save(genotype)
         options.append(f"space.genotype={genotype}")
     options.append("trainer.max_steps=-1")  # the clock ends a run
-    return [sys.executable, "-m", "metanas_pl.train", *options]
+    return [sys.executable, "-m", "metanas_pl.cli.train", *options]
 
 
 def train(out: Path, pair: Pair, seed: int, seconds: float) -> bool:
@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for pair in chosen(wanted)
         if train(out, pair, seed, options.seconds)
     ]
-    rows = cli.with_short_errors(lambda: [row(out, pair, seed) for pair, seed in trained])
+    rows = app.with_short_errors(lambda: [row(out, pair, seed) for pair, seed in trained])
     print_table(rows)
     (out / "pairs.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 

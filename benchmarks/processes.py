@@ -19,7 +19,7 @@ from benchmarks.large_store import memory_mb
 from benchmarks.timing import Comparison, seconds, spread
 
 STEPS = 200
-RUN = ["-m", "metanas_pl.train", "data.n_val_episodes=2", "data.n_test_episodes=2"]
+RUN = ["-m", "metanas_pl.cli.train", "data.n_val_episodes=2", "data.n_test_episodes=2"]
 SMALL = ["nas.meta_prune_interval=0", "num_threads=1", "trainer.profiler=simple"]
 FETCH = "[_TrainingEpochLoop].train_dataloader_next"
 

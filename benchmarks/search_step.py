@@ -10,8 +10,8 @@ import torch
 from benchmarks.module_loop import Settings, reptile_gradient
 from benchmarks.plain_network import PlainSupernet
 from benchmarks.timing import Comparison, compare, seconds
-from metanas_pl.conf import MetaConfig, NASConfig, from_plain
-from metanas_pl.data.episodes import Episode
+from metanas_pl.config import MetaConfig, NASConfig, from_plain
+from metanas_pl.data.episodes.dataset import Episode
 from metanas_pl.engine.episode_learner import EpisodeLearner
 from metanas_pl.search_spaces.cells.supernet import Supernet
 from metanas_pl.search_spaces.costs import measure

@@ -11,7 +11,7 @@ _HOMES = {
     "EpisodeDataModule": "metanas_pl.data",
     "Genotype": "metanas_pl.search_spaces.genotypes.genotype",
     "MetaNASModule": "metanas_pl.module",
-    "store_from_arrays": "metanas_pl.data.sources.tensors",
+    "store_from_arrays": "metanas_pl.data.datasets.tensors",
 }
 __version__ = "0.1.0"
 __all__ = ["EpisodeDataModule", "Genotype", "MetaNASModule", "store_from_arrays"]

@@ -14,33 +14,33 @@ from torch import Tensor, nn
 from metanas_pl.algorithms.inner_optimizers import AdamState
 from metanas_pl.algorithms.nas.pruning import alive_after
 from metanas_pl.algorithms.nas.relaxations import entropy, softmax
-from metanas_pl.compatibility import check_strategy, check_temperatures
-from metanas_pl.conf import (
+from metanas_pl.config import (
     EvaluationConfig,
     MetaConfig,
     NASConfig,
     from_plain,
     plain,
 )
+from metanas_pl.config.compatibility import check_strategy, check_temperatures
 from metanas_pl.engine.episode_learner import Clock, EpisodeLearner, Evaluation
 from metanas_pl.engine.metrics import EpisodeMean
 from metanas_pl.engine.space_factory import build_space, complete
 from metanas_pl.errors import UserError
-from metanas_pl.finite import check_finite
-from metanas_pl.outer import (
+from metanas_pl.search_spaces.costs import KINDS, measure
+from metanas_pl.search_spaces.genotypes.architecture import Architecture
+from metanas_pl.training.checkpointing.checkpoint import FORMAT_VERSION
+from metanas_pl.training.episode_records import ACCURACIES, gathered, rows_of
+from metanas_pl.training.finite import check_finite
+from metanas_pl.training.outer import (
     InjectGradient,
     check_batch,
     fraction_of_time,
     learning_rate_factor,
     recount_batches,
 )
-from metanas_pl.rows import ACCURACIES, gathered, rows_of
-from metanas_pl.search_spaces.costs import KINDS, measure
-from metanas_pl.search_spaces.genotypes.architecture import Architecture
-from metanas_pl.survival.checkpoint import FORMAT_VERSION
-from metanas_pl.survival.tally import TaskTally
+from metanas_pl.training.skipped_tasks import TaskTally
+from metanas_pl.training.unsupported import EpisodesOnly
 from metanas_pl.types import Mask, Mixing, Theta
-from metanas_pl.unsupported import EpisodesOnly
 from metanas_pl.utils.lightning_private import averages_buffers, trainer_of
 
 
@@ -57,7 +57,7 @@ class MetaNASModule(EpisodesOnly):
         seed: seed of minibatches and noise in training.
         eval_seed: the same in validation and test.
 
-    Each argument may be a dataclass of ``metanas_pl.conf`` or a plain mapping of its values.
+    Each argument may be a dataclass of ``metanas_pl.config`` or a plain mapping of its values.
 
     >>> module = MetaNASModule(space={"channels": 4, "n_cells": 2, "n_nodes": 1, "reductions": [1]})
     >>> print(module.genotype())  # doctest: +ELLIPSIS

@@ -20,7 +20,7 @@ import torch
 from omegaconf import DictConfig
 
 import metanas_pl
-from metanas_pl import cli
+from metanas_pl.cli import app
 
 HANGS_S = 1500
 """Seconds after which a process is given up: it hangs. A busy machine may take long for anything."""
@@ -92,8 +92,8 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     """The configuration that a command line with these overrides gets."""
     from hydra import compose, initialize_config_dir
 
-    cli.register_schemas()
-    with initialize_config_dir(cli.CONFIG_DIR, version_base="1.3"):
+    app.register_schemas()
+    with initialize_config_dir(app.CONFIG_DIR, version_base="1.3"):
         return compose("config", overrides=list(overrides))
 
 
@@ -104,8 +104,8 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def start(program: str, arguments: Sequence[str], folder: Path, **env: str) -> Any:
-    """Start ``python -m metanas_pl.<program>`` in ``folder``."""
-    return spawn([sys.executable, "-m", f"metanas_pl.{program}", *arguments], folder, **env)
+    """Start ``python -m metanas_pl.cli.<program>`` in ``folder``."""
+    return spawn([sys.executable, "-m", f"metanas_pl.cli.{program}", *arguments], folder, **env)
 
 
 def spawn(command: Sequence[str], folder: Path, **env: str) -> Any:
@@ -127,7 +127,7 @@ def _heed_ctrl_c() -> None:
 
 
 def execute(program: str, arguments: Sequence[str], folder: Path, **env: str) -> Any:
-    """Run ``python -m metanas_pl.<program>`` to its end."""
+    """Run ``python -m metanas_pl.cli.<program>`` to its end."""
     return finish(start(program, arguments, folder, **env))
 
 

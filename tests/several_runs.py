@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from metanas_pl.train import run
+from metanas_pl.cli.train import run
 from tests.runs import compose
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from metanas_pl.train import run
+from metanas_pl.cli.train import run
 from tests.runs import (
     HANGS_S,
     TIMES,
@@ -258,7 +258,7 @@ def test_torchrun_on_two_nodes_equals_one_process_and_only_rank_0_writes(
         torchrun += ["--nproc_per_node=1", "--master_addr=127.0.0.1", f"--master_port={port}"]
         options = [*options_of(images, "fomaml"), *DDP, "trainer.devices=1", "trainer.num_nodes=2"]
         place = f"hydra.run.dir={folder / 'run'}"
-        nodes.append(start([*torchrun, "-m", "metanas_pl.train", *options, place], folder))
+        nodes.append(start([*torchrun, "-m", "metanas_pl.cli.train", *options, place], folder))
     for node in nodes:
         end(node)
     assert_same_run(one_process("fomaml"), tmp_path / "node0" / "run")

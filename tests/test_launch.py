@@ -11,10 +11,10 @@ import torch
 import yaml
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 
-from metanas_pl import cli
-from metanas_pl.compatibility import check_strategy
-from metanas_pl.train import run
-from metanas_pl.trainer import make_trainer
+from metanas_pl.cli import app
+from metanas_pl.cli.train import run
+from metanas_pl.cli.trainer import make_trainer
+from metanas_pl.config.compatibility import check_strategy
 from tests.runs import (
     assert_same_training,
     compose,
@@ -23,7 +23,7 @@ from tests.runs import (
     tiny,
 )
 
-LAUNCH = Path(cli.CONFIG_DIR) / "launch"
+LAUNCH = Path(app.CONFIG_DIR) / "launch"
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_the_sweep_of_wandb_passes_what_there_is(end: int) -> None:
         chosen.append(f"{name}={values[end]}")
     words = sweep["command"]
     assert words[:2] == ["${env}", sweep["program"]] and words[-1] == "${args_no_hyphens}"
-    config = cli.to_config(compose([*words[2:-1], *chosen, "run_dir=here"]))
+    config = app.to_config(compose([*words[2:-1], *chosen, "run_dir=here"]))
     assert config.logger["_target_"].endswith("WandbLogger")
     assert sweep["metric"]["name"] == config.callbacks["best"]["monitor"]
 
@@ -121,7 +121,7 @@ def test_torchrun_inside_a_job_of_slurm_names_the_ranks(
 ) -> None:
     for name, value in {"SLURM_NTASKS": "1", "SLURM_JOB_ID": "1", "SLURM_PROCID": "0"}.items():
         monkeypatch.setenv(name, value)
-    config = cli.to_config(compose([f"run_dir={tmp_path}"]))
+    config = app.to_config(compose([f"run_dir={tmp_path}"]))
     for within_torchrun in (False, True):
         if within_torchrun:
             monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")

@@ -23,8 +23,9 @@ from pytorch_lightning.tuner import Tuner
 from torch.utils import _pytree as pytree
 from torch.utils.data import DataLoader, TensorDataset
 
-from metanas_pl import EpisodeDataModule, assembly, cli
-from metanas_pl.conf import EvaluationConfig
+from metanas_pl import EpisodeDataModule
+from metanas_pl.cli import app, factories
+from metanas_pl.config import EvaluationConfig
 from metanas_pl.engine import episode_learner
 from metanas_pl.errors import UserError
 from tests.conftest import TINY_SPACE, RandomEpisode, make_module, random_episode
@@ -195,7 +196,7 @@ def test_meta_pruning_compares_the_weights_of_the_method() -> None:
 )
 def test_a_module_can_be_copied_and_pickled(meta: str, nas: str, tmp_path: Path) -> None:
     options = [f"meta={meta}", f"nas={nas}", "space.channels=4", f"run_dir={tmp_path}"]
-    module = assembly.make_module(cli.to_config(compose(options)))
+    module = factories.make_module(app.to_config(compose(options)))
     for copy in (deepcopy(module), pickle.loads(pickle.dumps(module))):
         assert_equal(copy.state_dict(), module.state_dict())
         assert str(copy.genotype()) == str(module.genotype())

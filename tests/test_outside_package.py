@@ -56,7 +56,7 @@ def test_a_run_uses_all_three(installed: Path, tmp_path: Path) -> None:
     options += [SEARCH_PATH, *CHOICES, f"hydra.run.dir={tmp_path / 'run'}"]
     profiler = ["-m", "cProfile", "-o", str(tmp_path / "profile")]
     done = subprocess.run(
-        [sys.executable, *profiler, "-m", "metanas_pl.train", *options],
+        [sys.executable, *profiler, "-m", "metanas_pl.cli.train", *options],
         cwd=tmp_path,
         env=environment(**with_package(installed)),
         capture_output=True,

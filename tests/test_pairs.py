@@ -9,10 +9,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from metanas_pl import cli
 from metanas_pl.algorithms.heads import HEAD
-from metanas_pl.compatibility import RULES, check_pair
-from metanas_pl.conf import MetaConfig, NASConfig, from_plain
+from metanas_pl.cli import app
+from metanas_pl.config import MetaConfig, NASConfig, from_plain
+from metanas_pl.config.compatibility import RULES, check_pair
 from metanas_pl.engine.episode_learner import Clock
 from metanas_pl.engine.inner_loop_factory import STEP, affine_norms
 from metanas_pl.module import MetaNASModule
@@ -53,7 +53,7 @@ INNER = {
 
 
 def values(group: str, name: str) -> dict[str, Any]:
-    loaded = OmegaConf.to_container(OmegaConf.load(Path(cli.CONFIG_DIR, group, f"{name}.yaml")))
+    loaded = OmegaConf.to_container(OmegaConf.load(Path(app.CONFIG_DIR, group, f"{name}.yaml")))
     assert isinstance(loaded, dict)
     return loaded  # type: ignore[return-value]
 
@@ -226,4 +226,4 @@ def test_an_empty_head_must_adapt_with_any_body() -> None:
 
 def test_the_lists_name_every_configuration_file() -> None:
     for group, names in (("meta", METAS), ("nas", NASES)):
-        assert {p.stem for p in Path(cli.CONFIG_DIR, group).glob("*.yaml")} == set(names)
+        assert {p.stem for p in Path(app.CONFIG_DIR, group).glob("*.yaml")} == set(names)

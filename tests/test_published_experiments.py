@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from metanas_pl import cli, train
-from metanas_pl.data.sources import SOURCES
+from metanas_pl.cli import app, train
+from metanas_pl.data.datasets import SOURCES
 from tests import runs
 from tests.data import published_archives as made
 
-EXPERIMENTS = Path(cli.CONFIG_DIR, "experiment")
+EXPERIMENTS = Path(app.CONFIG_DIR, "experiment")
 COMPACT = ("miniimagenet", "tieredimagenet", "cifar_fs", "fc100", "cub")
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from metanas_pl import train
-from metanas_pl.data_command.main import COMMANDS, make_parser
-from metanas_pl.data_command.preparing import data_config
+from metanas_pl.cli import train
+from metanas_pl.cli.data.main import COMMANDS, make_parser
+from metanas_pl.cli.data.prepare import data_config
 from tests.runs import compose, make_images, tiny
 
 README = Path(__file__).parent.parent / "README.md"

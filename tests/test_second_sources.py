@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchmarks.maml_libraries import QueryLoss, by_higher, by_torchopt, plain_conv4
 from metanas_pl.algorithms.meta.meta_gradients import MetaGradient
-from metanas_pl.conf import MetaConfig, NASConfig, from_plain
+from metanas_pl.config import MetaConfig, NASConfig, from_plain
 from metanas_pl.engine.episode_learner import EpisodeLearner
 from metanas_pl.engine.inner_loop_factory import EPS_ROOT
 from metanas_pl.search_spaces.backbones import Conv4

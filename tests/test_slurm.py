@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from metanas_pl import cli
-from metanas_pl.train import run
+from metanas_pl.cli import app
+from metanas_pl.cli.train import run
 from tests.runs import HANGS_S, assert_same_training, compose, environment, load, make_images, tiny
 
 JOB = "4242"
@@ -53,7 +53,7 @@ def start_slurm_job(folder: Path, options: list[str]) -> subprocess.Popen[str]:
     slurm = {"SLURM_JOB_ID": JOB, "SLURM_NNODES": "2", "SLURM_NTASKS_PER_NODE": "1"}
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
     return subprocess.Popen(
-        ["bash", str(Path(cli.CONFIG_DIR) / "launch" / "slurm.sbatch"), *options],
+        ["bash", str(Path(app.CONFIG_DIR) / "launch" / "slurm.sbatch"), *options],
         cwd=folder,
         env=environment(**slurm, SLURM_JOB_NAME="metanas", MASTER_PORT=port, PATH=path),
         stdout=subprocess.PIPE,

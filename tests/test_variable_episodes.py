@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from metanas_pl.conf import EvaluationConfig
-from metanas_pl.data.episodes import Episode, collate
+from metanas_pl.config import EvaluationConfig
+from metanas_pl.data.episodes.dataset import Episode, collate
 from metanas_pl.engine.metrics import pixel_nearest_neighbour
 from metanas_pl.module import MetaNASModule
 from tests.algorithms.parallel.test_backends import SPACES

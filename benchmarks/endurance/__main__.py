@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from metanas_pl.allocator import keep_freed_memory
+from metanas_pl.utils.malloc import keep_freed_memory
 
 CASES = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
 

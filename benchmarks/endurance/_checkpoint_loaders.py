@@ -12,7 +12,8 @@ from random import Random
 import torch
 
 from benchmarks.endurance._mutations import altered, damaged, odd_value
-from metanas_pl import cli, conf
+from metanas_pl.cli import app
+from metanas_pl.config import Config
 from metanas_pl.search_spaces.official_checkpoints import load_official
 from tests import runs
 
@@ -21,7 +22,7 @@ Attempt = Callable[[Random], None]
 
 def finished_run(folder: Path) -> Path:
     """The folder of a tiny finished run; made once for all loaders that share the parent folder."""
-    from metanas_pl import train
+    from metanas_pl.cli import train
 
     run_dir = folder.parent / "finished"
     if not (run_dir / "results.json").exists():
@@ -32,12 +33,12 @@ def finished_run(folder: Path) -> Path:
 
 def read_as_evaluation(path: Path) -> None:
     """What ``metanas-evaluate`` does with a checkpoint before it looks for data."""
-    from metanas_pl.assembly import trained_module
-    from metanas_pl.data.identity import checked
-    from metanas_pl.evaluate import as_trained
+    from metanas_pl.cli.evaluate import as_trained
+    from metanas_pl.cli.factories import trained_module
+    from metanas_pl.data.store.identity import checked
 
-    config = as_trained(conf.Config(ckpt_path=str(path)), [])
-    checkpoint = cli.read_checkpoint(str(path))
+    config = as_trained(Config(ckpt_path=str(path)), [])
+    checkpoint = app.read_checkpoint(str(path))
     trained_module(checkpoint, config)
     checked(checkpoint.get("EpisodeDataModule", {}))
 
@@ -46,11 +47,11 @@ def checkpoint_bytes(folder: Path) -> Attempt:
     """Damaged bytes of a checkpoint; one that is taken all the same holds what it held."""
     original = finished_run(folder) / "checkpoints" / "last.ckpt"
     data, path = original.read_bytes(), folder / "x.ckpt"
-    content = cli.read_checkpoint(str(original))
+    content = app.read_checkpoint(str(original))
 
     def attempt(rng: Random) -> None:
         path.write_bytes(damaged(rng, data))
-        runs.assert_equal(cli.read_checkpoint(str(path)), content)
+        runs.assert_equal(app.read_checkpoint(str(path)), content)
 
     return attempt
 
@@ -76,7 +77,7 @@ def checkpoint_pickle(folder: Path) -> Attempt:
             return damaged(rng, content) if name.endswith(".pkl") else content
 
         path.write_bytes(repacked(data, change))
-        cli.read_checkpoint(str(path))
+        app.read_checkpoint(str(path))
 
     return attempt
 
@@ -101,7 +102,7 @@ def checkpoint_values(folder: Path) -> Attempt:
 
 def resumption(folder: Path) -> Attempt:
     """A checkpoint that lacks a part, or with other values than a training writes, gone on from."""
-    from metanas_pl import train
+    from metanas_pl.cli import train
 
     checkpoint = runs.load(finished_run(folder) / "checkpoints" / "last.ckpt")
     options = [*runs.tiny(folder.parent / "images", folder / "run"), "data.n_test_episodes=1"]

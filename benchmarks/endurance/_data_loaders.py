@@ -14,13 +14,13 @@ from PIL import Image
 
 from benchmarks.endurance._checkpoint_loaders import Attempt
 from benchmarks.endurance._mutations import altered, damaged
-from metanas_pl.data.cache import stores_in
-from metanas_pl.data.fetch.archives import open_files
-from metanas_pl.data.fetch.pickles import load_pickle
-from metanas_pl.data.sources import DataRequest, prepare_source
-from metanas_pl.data.sources.images import to_pixels
-from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
-from metanas_pl.data.verification import is_verified, record, verify_store
+from metanas_pl.data.conversion.images import to_pixels
+from metanas_pl.data.datasets import DataRequest, prepare_source
+from metanas_pl.data.download.archives import open_files
+from metanas_pl.data.download.pickles import load_pickle
+from metanas_pl.data.store.cache import stores_in
+from metanas_pl.data.store.class_store import ClassImages, ClassStore, StoreMeta, build_store
+from metanas_pl.data.store.verification import is_verified, record, verify_store
 from metanas_pl.search_spaces.genotypes.genotype import Genotype
 from metanas_pl.search_spaces.nasbench201.genotype import EXAMPLE, Nasbench201Genotype
 from tests.data import published_archives

@@ -9,7 +9,7 @@ from random import Random
 from benchmarks import controls, run_folder
 from benchmarks.endurance._checkpoint_loaders import Attempt, finished_run
 from benchmarks.endurance._mutations import altered, damaged, odd_value
-from metanas_pl import cli
+from metanas_pl.cli import app
 
 
 def run_folders(folder: Path) -> Attempt:
@@ -37,7 +37,7 @@ def run_folders(folder: Path) -> Attempt:
 
 def overrides(folder: Path) -> Attempt:
     """Command lines and a YAML file of the user, composed and checked."""
-    cli.register_schemas()
+    app.register_schemas()
     (folder / "experiment").mkdir(exist_ok=True)
     file = folder / "experiment" / "mine.yaml"
 
@@ -50,7 +50,7 @@ def overrides(folder: Path) -> Attempt:
             given = [f"{chosen.partition('=')[0]}={json.dumps(odd_value(rng))[:2000]}"]
         else:
             given = [damaged(rng, chosen.encode()).decode("latin1")]
-        cli.to_config(cli.compose_checked([*given, f"run_dir={folder}"]))
+        app.to_config(app.compose_checked([*given, f"run_dir={folder}"]))
 
     return attempt
 

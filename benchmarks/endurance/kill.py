@@ -17,8 +17,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from metanas_pl import train
-from metanas_pl.survival import disk
+from metanas_pl.cli import train
+from metanas_pl.utils import files
 from tests import runs
 
 OPTIONS = (
@@ -58,7 +58,7 @@ class KillInWrite(pl.Callback):
 
     def on_train_start(self, *args: Any) -> None:
         """Stand in the way of all that is to last."""
-        disk.os = self  # type: ignore[assignment]
+        files.os = self  # type: ignore[assignment]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)

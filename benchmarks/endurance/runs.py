@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.endurance._resources import Held, held, judge
 from benchmarks.endurance.hostile import silence
-from metanas_pl import train
+from metanas_pl.cli import train
 from tests import runs
 
 

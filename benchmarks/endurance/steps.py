@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 
 from benchmarks.endurance._resources import Held, held, judge, slope
-from metanas_pl import train
+from metanas_pl.cli import train
 from tests import runs
 
 TINIEST = (

@@ -11,14 +11,14 @@ from metanas_pl.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
     from metanas_pl.data.datamodule import EpisodeDataModule
-    from metanas_pl.data.episodes import Episode, EpisodeDataset
-    from metanas_pl.data.store import ClassStore
+    from metanas_pl.data.episodes.dataset import Episode, EpisodeDataset
+    from metanas_pl.data.store.class_store import ClassStore
 
 _HOMES = {
-    "ClassStore": "store",
-    "Episode": "episodes",
+    "ClassStore": "store.class_store",
+    "Episode": "episodes.dataset",
     "EpisodeDataModule": "datamodule",
-    "EpisodeDataset": "episodes",
+    "EpisodeDataset": "episodes.dataset",
 }
 __all__ = ["ClassStore", "Episode", "EpisodeDataModule", "EpisodeDataset"]
 __getattr__ = lazy_names(__name__, {k: f"{__name__}.{home}" for k, home in _HOMES.items()})

@@ -11,16 +11,16 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from metanas_pl.data.augment import Augmentation, augment
-from metanas_pl.data.cache_folder import default_cache_dir, expanded
-from metanas_pl.data.episodes import Episode, EpisodeBatch, EpisodeDataset, collate
-from metanas_pl.data.identity import Identity, check_same, checked, identity
-from metanas_pl.data.loader import EpisodeLoader
-from metanas_pl.data.mixture import MixtureDataset
-from metanas_pl.data.sources import DataRequest, prepare_source
-from metanas_pl.data.store import SPLITS, ClassStore
+from metanas_pl.data.datasets import DataRequest, prepare_source
+from metanas_pl.data.episodes.augment import Augmentation, augment
+from metanas_pl.data.episodes.dataset import Episode, EpisodeBatch, EpisodeDataset, collate
+from metanas_pl.data.episodes.loader import EpisodeLoader
+from metanas_pl.data.episodes.mixture import MixtureDataset
+from metanas_pl.data.store.cache_folder import default_cache_dir, expanded
+from metanas_pl.data.store.class_store import SPLITS, ClassStore
+from metanas_pl.data.store.identity import Identity, check_same, checked, identity
 from metanas_pl.errors import UserError
-from metanas_pl.ranges import Range
+from metanas_pl.utils.ranges import Range
 
 
 class EpisodeDataModule(pl.LightningDataModule):
@@ -58,7 +58,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         sampling: ``uniform``, or ``group``: all classes of an episode are of one group.
         shots_per: a range of shots is drawn for each ``episode``, or each ``class``.
         small_classes: ``refuse`` classes with too few images, or ``shrink`` their part of an episode.
-        augment: settings of the augmentation (see :class:`~metanas_pl.data.augment.Augmentation`);
+        augment: settings of the augmentation (see :class:`~metanas_pl.data.episodes.augment.Augmentation`);
             None leaves images as they are.
         options: choices that only this source has, as ``{"split": "vinyals"}`` of Omniglot.
 

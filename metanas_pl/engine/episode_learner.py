@@ -20,18 +20,18 @@ from metanas_pl.algorithms.meta.meta_gradients import MetaGradient
 from metanas_pl.algorithms.nas.relaxations import temperatures
 from metanas_pl.algorithms.parallel.backends import choose_backend, tasks_at_once
 from metanas_pl.algorithms.parallel.mapping import map_tasks
-from metanas_pl.compatibility import check_pair
-from metanas_pl.conf import EvaluationConfig, MetaConfig, NASConfig
+from metanas_pl.config import EvaluationConfig, MetaConfig, NASConfig
+from metanas_pl.config.compatibility import check_pair
 from metanas_pl.engine.episode_network import EpisodeNetwork
 from metanas_pl.engine.episode_problem import EpisodeProblem
 from metanas_pl.engine.inner_loop_factory import InnerLoopFactory
 from metanas_pl.engine.metrics import sound_accuracy
 from metanas_pl.engine.task_batch import TaskBatch, prepare, task
 from metanas_pl.errors import UserError
-from metanas_pl.resolve import resolve_all
 from metanas_pl.search_spaces.base import SearchSpace, to_alive
 from metanas_pl.search_spaces.costs import Costs
 from metanas_pl.types import Alphas, Mask, Mixing, Params, Theta
+from metanas_pl.utils.functions import resolve_all
 
 
 class Evaluation(NamedTuple):

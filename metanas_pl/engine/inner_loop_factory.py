@@ -11,7 +11,7 @@ from metanas_pl.algorithms.heads import HEAD
 from metanas_pl.algorithms.inner_loop import InnerLoop, InnerSchedule
 from metanas_pl.algorithms.inner_optimizers import InnerOptimizer, decoupled, make_optimizer
 from metanas_pl.algorithms.nas.regularisers import cost_penalty
-from metanas_pl.conf import MetaConfig, NASConfig
+from metanas_pl.config import MetaConfig, NASConfig
 from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.base import SearchSpace
 from metanas_pl.search_spaces.costs import Costs, expected_cost

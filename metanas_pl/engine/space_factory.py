@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
-from metanas_pl.conf import (
+from metanas_pl.config import (
     CellSpaceConfig,
     Conv4Config,
     Nasbench201Config,
@@ -18,8 +18,8 @@ from metanas_pl.conf import (
     plain,
 )
 from metanas_pl.errors import UserError
-from metanas_pl.resolve import resolve
 from metanas_pl.search_spaces.base import SearchSpace
+from metanas_pl.utils.functions import resolve
 
 BUILDER_ARGUMENTS = {"in_channels", "image_size", "n_ways", "search"}
 SCHEMAS = (CellSpaceConfig, Conv4Config, Nasbench201Config, ResNet12Config)

@@ -12,8 +12,8 @@ from pathlib import Path
 from torch import Tensor
 
 from metanas_pl.errors import UserError
-from metanas_pl.survival.tensor_file import TensorFileError, load_tensors
 from metanas_pl.types import Theta
+from metanas_pl.utils.tensor_file import TensorFileError, load_tensors
 
 _ALPHA = re.compile(r"alpha_(pw_)?(normal|reduce)\.(\d+)$")
 _CELL = re.compile(r"cells\.(\d+)\.(preproc([01])|dag\.(\d+)\.(\d+)(\._ops\.(\d+))?(\.0)?)\.(.*)$")

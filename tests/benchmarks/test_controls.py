@@ -16,8 +16,9 @@ import torch
 import yaml
 
 from benchmarks import controls
-from metanas_pl import Genotype, train
-from metanas_pl.conf import CellSpaceConfig
+from metanas_pl import Genotype
+from metanas_pl.cli import train
+from metanas_pl.config import CellSpaceConfig
 from metanas_pl.engine.metrics import mean_interval95
 from tests import runs
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks.cpu_time import CPUTime
-from metanas_pl.conf import OuterConfig
-from metanas_pl.outer import fraction_of_time, learning_rate_factor
+from metanas_pl.config import OuterConfig
+from metanas_pl.training.outer import fraction_of_time, learning_rate_factor
 
 
 def test_rates_fall_over_the_time_and_not_over_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from metanas_pl.data import EpisodeDataModule
-from metanas_pl.data.store import ClassImages, ClassStore, StoreMeta, build_store
+from metanas_pl.data.store.class_store import ClassImages, ClassStore, StoreMeta, build_store
 
 META = StoreMeta(name="toy", source="made up", licence="none", ink_is_one=True)
 N_CLASSES = {"train": 6, "val": 5, "test": 5}
@@ -36,9 +36,12 @@ def toy_store(tmp_path_factory: pytest.TempPathFactory) -> ClassStore:
 
 @pytest.fixture
 def toy_data(tmp_path: Path) -> EpisodeDataModule:
-    """Episodes of the toy store of ``tests.data.test_sources.own_source``, ready to be asked for."""
+    """Episodes of the toy store of ``own_source`` (``test_datasets.py``), ready to be asked for."""
     module = EpisodeDataModule(
-        "tests.data.test_sources.own_source", cache_dir=str(tmp_path), n_ways=3, n_queries=2
+        "tests.data.datasets.test_datasets.own_source",
+        cache_dir=str(tmp_path),
+        n_ways=3,
+        n_queries=2,
     )
     module.setup()
     return module

@@ -13,7 +13,7 @@ import torch
 
 from metanas_pl.data import EpisodeDataModule
 
-SOURCE = "tests.data.test_sources.own_source"
+SOURCE = "tests.data.datasets.test_datasets.own_source"
 
 
 def make(

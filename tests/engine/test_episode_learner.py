@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from metanas_pl.conf import MetaConfig, NASConfig, from_plain
+from metanas_pl.config import MetaConfig, NASConfig, from_plain
 from metanas_pl.engine.episode_learner import EpisodeLearner
 from metanas_pl.search_spaces.backbones import Conv4
 from metanas_pl.types import Theta

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from metanas_pl.algorithms.inner_loop import InnerSchedule, adapt
-from metanas_pl.conf import EvaluationConfig
+from metanas_pl.config import EvaluationConfig
 from metanas_pl.engine.task_batch import task
 from metanas_pl.module import MetaNASModule
 from metanas_pl.search_spaces.base import Context

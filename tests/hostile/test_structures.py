@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metanas_pl import conf
-from metanas_pl.data.identity import checked
-from metanas_pl.data.store_table import _table
+from metanas_pl.config import DataConfig, EvaluationConfig, InnerConfig, NASConfig, from_plain
+from metanas_pl.data.store.identity import checked
+from metanas_pl.data.store.table import _table
 from metanas_pl.engine.space_factory import complete
 from metanas_pl.search_spaces.genotypes.genotype import Genotype
 
@@ -32,17 +32,17 @@ trees = st.dictionaries(st.sampled_from(KEYS), values, max_size=4)
 
 
 def schema(kind: Any) -> Callable[[Any], Any]:
-    return lambda tree: conf.from_plain(kind, tree)
+    return lambda tree: from_plain(kind, tree)
 
 
 READERS = {
     "genotype": Genotype.from_dict,
     "space": complete,
     "identities": checked,
-    "data": schema(conf.DataConfig),
-    "evaluation": schema(conf.EvaluationConfig),
-    "inner": schema(conf.InnerConfig),
-    "nas": schema(conf.NASConfig),
+    "data": schema(DataConfig),
+    "evaluation": schema(EvaluationConfig),
+    "inner": schema(InnerConfig),
+    "nas": schema(NASConfig),
 }
 
 

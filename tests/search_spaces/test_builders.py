@@ -8,8 +8,16 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from metanas_pl import conf
 from metanas_pl.algorithms.nas.relaxations import softmax
+from metanas_pl.config import (
+    CellSpaceConfig,
+    Conv4Config,
+    Nasbench201Config,
+    NASConfig,
+    ResNet12Config,
+    from_plain,
+    plain,
+)
 from metanas_pl.engine.space_factory import build_space
 from metanas_pl.module import MetaNASModule
 from metanas_pl.search_spaces import SearchSpace
@@ -22,7 +30,7 @@ def make(*overrides: str, shape: tuple[int, int, int] = (1, 16, 16), ways: int =
     """The space that a command line with these overrides builds."""
     cfg = compose(overrides)
     space, nas = OmegaConf.to_object(cfg.space), OmegaConf.to_object(cfg.nas)
-    assert isinstance(nas, conf.NASConfig)
+    assert isinstance(nas, NASConfig)
     return build_space(space, nas, shape, ways)
 
 
@@ -78,17 +86,17 @@ def test_defaults_are_the_published_sizes(overrides: list[str], size: int) -> No
 @pytest.mark.parametrize(
     ("schema", "values", "message"),
     [
-        (conf.CellSpaceConfig, {"primitives": ["conv_9x9"]}, "choose one of .*, none$"),
-        (conf.CellSpaceConfig, {"primitives": ["none"]}, "at least one primitive beside none"),
-        (conf.ResNet12Config, {"channels": [64]}, r"space.channels=\[64\].*four numbers"),
-        (conf.ResNet12Config, {"channels": [64, 64, 64, 0]}, "each at least 1"),
-        (conf.Nasbench201Config, {"cells_per_stage": 0}, "space.cells_per_stage=0.*at least 1"),
-        (conf.Nasbench201Config, {"n_nodes": 4}, "known keys are name, builder, channels"),
+        (CellSpaceConfig, {"primitives": ["conv_9x9"]}, "choose one of .*, none$"),
+        (CellSpaceConfig, {"primitives": ["none"]}, "at least one primitive beside none"),
+        (ResNet12Config, {"channels": [64]}, r"space.channels=\[64\].*four numbers"),
+        (ResNet12Config, {"channels": [64, 64, 64, 0]}, "each at least 1"),
+        (Nasbench201Config, {"cells_per_stage": 0}, "space.cells_per_stage=0.*at least 1"),
+        (Nasbench201Config, {"n_nodes": 4}, "known keys are name, builder, channels"),
     ],
 )
 def test_senseless_values_are_refused(schema: Any, values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        conf.from_plain(schema, values)
+        from_plain(schema, values)
 
 
 @pytest.mark.parametrize(
@@ -115,5 +123,5 @@ def test_a_module_completes_the_settings_of_its_space_and_its_checkpoint_holds_t
     module = MetaNASModule(
         {"builder": "metanas_pl.search_spaces.builders.conv4", "channels": 4}, {"search": False}
     )
-    assert module.hparams["space"] == conf.plain(conf.Conv4Config(channels=4))
+    assert module.hparams["space"] == plain(Conv4Config(channels=4))
     assert module.space.head.in_features == 4

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from metanas_pl.conf import CellSpaceConfig, plain
+from metanas_pl.config import CellSpaceConfig, plain
 from metanas_pl.search_spaces.base import CellNetwork
 from metanas_pl.search_spaces.tnas import PooledStem, build
 from tests.search_spaces.helpers import DARTS_PRIMITIVES, assert_vmap_equals_loop, n_parameters

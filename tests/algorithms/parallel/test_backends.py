@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from metanas_pl import conf
 from metanas_pl.algorithms.parallel.backends import MOST_NUMBERS, choose_backend, tasks_at_once
+from metanas_pl.config import CellSpaceConfig, plain
 from metanas_pl.search_spaces.backbones import Conv4
 from metanas_pl.search_spaces.base import SearchSpace
 from tests.conftest import TINY_SPACE, make_module, random_episode
@@ -23,7 +23,7 @@ SPACES: dict[str, dict[str, Any]] = {
         "nas": {"partial_channels": 2, "auxiliary_skip": 1.0},
     },
     "a genotype": {"space": {"genotype": "metanas_in_v2"}, "nas": FIXED},
-    "tnas": {"space": {**conf.plain(conf.CellSpaceConfig()), **TINY_SPACE, "builder": TNAS}},
+    "tnas": {"space": {**plain(CellSpaceConfig()), **TINY_SPACE, "builder": TNAS}},
     "nasbench201": {
         "space": {"builder": BUILD + "nasbench201", "channels": 2, "cells_per_stage": 1}
     },

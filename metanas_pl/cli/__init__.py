@@ -1,0 +1,1 @@
+"""The command lines: one program per file, and what they share."""

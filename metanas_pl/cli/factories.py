@@ -1,0 +1,87 @@
+"""Build the three objects of a run from a typed configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from metanas_pl.config import Config, NASConfig, from_plain
+from metanas_pl.data import EpisodeDataModule
+from metanas_pl.engine.space_factory import build_space, check_builder, is_ours
+from metanas_pl.errors import UserError
+from metanas_pl.module import MetaNASModule
+from metanas_pl.utils.ranges import bounds
+
+
+def make_datamodule(config: Config) -> EpisodeDataModule:
+    """Episodes of ``config.data``; those of training have the run's seed."""
+    return EpisodeDataModule(**asdict(config.data), seed=config.seed)
+
+
+def opened(datamodule: EpisodeDataModule) -> EpisodeDataModule:
+    """The same, with all stores there and open: what is wrong with the data is said before anything else.
+
+    Raises:
+        UserError: no such data, or episodes that they cannot give.
+    """
+    datamodule.prepare_data()
+    datamodule.setup()
+    return datamodule
+
+
+def make_module(config: Config) -> MetaNASModule:
+    """The LightningModule of a run, with the whole configuration of the data in its checkpoints."""
+    data = config.data
+    return MetaNASModule(
+        space=config.space,
+        nas=config.nas,
+        meta=config.meta,
+        evaluation=config.evaluation,
+        image_shape=(data.channels, data.image_size, data.image_size),
+        n_ways=bounds(data.n_train_ways or data.n_ways)[1],
+        seed=config.seed,
+        eval_seed=data.eval_seed,
+    )
+
+
+def trained_module(checkpoint: Mapping[str, Any], config: Config) -> MetaNASModule:
+    """The LightningModule of a checkpoint that ``cli.read_checkpoint`` returned.
+
+    Args:
+        checkpoint: its hyper-parameters and parameters are taken.
+        config: how to evaluate it, and with which seeds; ``ckpt_path`` is what messages call it.
+
+    Raises:
+        UserError: the parameters are not those of the network that its hyper-parameters describe.
+    """
+    known, state = checkpoint["hyper_parameters"], checkpoint["state_dict"]
+    check_builder(known["space"])
+    check_sizes(known, state, f"ckpt_path={config.ckpt_path}")
+    seeds = {"seed": config.seed, "eval_seed": config.data.eval_seed}
+    module = MetaNASModule(**{**known, **seeds, "evaluation": config.evaluation})
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"ckpt_path={config.ckpt_path} is damaged: {reason}") from error
+    module.on_load_checkpoint(dict(checkpoint))
+    return module
+
+
+def check_sizes(known: Mapping[str, Any], state: Mapping[str, Any], name: str) -> None:
+    """Refuse hyper-parameters of another network than ``state`` is of, before memory is taken for it."""
+    if not is_ours(known["space"]):  # a builder from elsewhere need not work without memory
+        return
+    nas = from_plain(NASConfig, known["nas"])
+    try:
+        with torch.device("meta"):
+            sketch = build_space(known["space"], nas, tuple(known["image_shape"]), known["n_ways"])
+    except (RuntimeError, TypeError, OverflowError) as error:
+        raise UserError(f"{name} is damaged: there is no network of these sizes") from error
+    for key, parameter in sketch.named_parameters():
+        found = state.get(f"space.{key}")
+        if found is None or found.shape != parameter.shape:
+            raise UserError(f"{name} is damaged: {key} is not {tuple(parameter.shape)}")

@@ -1,0 +1,132 @@
+"""What a run found: test rows to results, files and one table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from metanas_pl.engine.metrics import mean_interval95, paired_gain95
+from metanas_pl.utils.files import write_whole
+
+PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
+COSTS = {"parameters": "parameters", "flops": "FLOPs an image"}
+Results = dict[str, Any]
+
+
+def summarize(rows: Sequence[Mapping[str, Any]]) -> Results:
+    """Test figures from the rows of the test episodes, in the order of the episodes."""
+    results: Results = {"test/n_episodes": len(rows)}
+    names = ("accuracy", "accuracy_transductive", "accuracy_pruned", "accuracy_before_adaptation")
+    column = {n: torch.tensor([r[n] for r in rows], dtype=torch.float64) for n in names}
+    for name, values in column.items():
+        mean, interval = mean_interval95(values)
+        results |= {f"test/{name}": mean, f"test/{name}_ci95": interval}
+    gain = paired_gain95(column["accuracy_before_adaptation"], column["accuracy"])
+    results["test/adaptation_gain"], results["test/adaptation_gain_ci95"] = gain
+    loss = paired_gain95(column["accuracy_pruned"], column["accuracy"])
+    results["test/pruning_loss"], results["test/pruning_loss_ci95"] = loss
+    if "pixel_nn" in rows[0]:
+        pixel = torch.tensor([r["pixel_nn"] for r in rows], dtype=torch.float64)
+        floor = mean_interval95(pixel)
+        results["test/pixel_nn_accuracy"], results["test/pixel_nn_accuracy_ci95"] = floor
+    for name in COSTS:
+        costs = [r[name] for r in rows]
+        results |= {
+            f"test/{name}_mean": sum(costs) / len(costs),
+            f"test/{name}_min": min(costs),
+            f"test/{name}_max": max(costs),
+        }
+    results |= {
+        "test/distinct_genotypes": len({r["genotype"] for r in rows}),
+        "test/seconds_per_episode": sum(r["seconds"] for r in rows) / len(rows),
+    }
+    return results
+
+
+def of_the_data(store: Any) -> Results:
+    """Which images were used, and what was chosen when they were converted (as CUB's crop)."""
+    return {"data": {"name": store.meta.name, "checksum": store.checksum, **store.meta.notes}}
+
+
+def environment() -> Results:
+    """Versions of Python and of the packages that decide the figures."""
+    versions = {name: version(name) for name in PACKAGES}
+    return {"versions": {"python": platform.python_version(), **versions}}
+
+
+def write(run_dir: Path, results: Results, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write ``results.json`` and ``episodes_test.csv``; what is there is whole."""
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(run_dir / "episodes_test.csv", table.getvalue().encode())
+    write_whole(
+        run_dir / "results.json", (json.dumps(_without_nan(results), indent=2) + "\n").encode()
+    )
+
+
+def _without_nan(results: Results) -> Results:
+    """JSON has no NaN: what is not known is null."""
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in results.items()}
+
+
+def log(trainer: Any, results: Results) -> None:
+    """Hand the loggers of the first process the numbers that the test has not given them."""
+    if not trainer.is_global_zero:
+        return
+    numbers = {k: v for k, v in results.items() if isinstance(v, int | float)}
+    news = {k: v for k, v in numbers.items() if k not in trainer.logged_metrics}
+    for logger in trainer.loggers:
+        logger.log_metrics(news, step=trainer.global_step)
+        logger.save()
+
+
+def print_table(results: Results, title: str) -> None:
+    """Print the results as one table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("test")
+    table.add_column("result", justify="right")
+
+    def percent(key: str) -> str:
+        interval = results[key + "_ci95"]  # of one episode none is known
+        known = "" if math.isnan(interval) else f" ± {100 * interval:.2f}"
+        return f"{100 * results[key]:.2f}{known} %"
+
+    lines = [
+        ("accuracy, inductive, relaxed", "test/accuracy"),
+        ("accuracy, inductive, hard-pruned", "test/accuracy_pruned"),
+        ("accuracy, transductive, relaxed", "test/accuracy_transductive"),
+        ("accuracy before adaptation (0 inner steps)", "test/accuracy_before_adaptation"),
+        ("adaptation gain (paired)", "test/adaptation_gain"),
+        ("lost by hard pruning (paired)", "test/pruning_loss"),
+        ("nearest neighbour on pixels", "test/pixel_nn_accuracy"),
+    ]
+    for label, key in lines:
+        if key in results:
+            table.add_row(label, percent(key))
+    for name, label in COSTS.items():
+        mean, low, high = (results[f"test/{name}_{which}"] for which in ("mean", "min", "max"))
+        table.add_row(f"{label} after pruning, mean (min–max)", f"{mean:,.0f} ({low:,}–{high:,})")
+    table.add_row(
+        "distinct genotypes / episodes",
+        f"{results['test/distinct_genotypes']} / {results['test/n_episodes']}",
+    )
+    for label, key in (("training", "train/seconds"), ("test", "test/seconds")):
+        if key in results:
+            table.add_row(f"{label}, seconds", f"{results[key]:.0f}")
+    if "train/episodes_per_second" in results:
+        table.add_row("training, episodes/s", f"{results['train/episodes_per_second']:.1f}")
+    Console(width=None).print(table)

@@ -1,0 +1,205 @@
+"""``metanas-train``: meta-train an architecture with its weights, test it, report."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from metanas_pl.cli import app
+from metanas_pl.config import Config, check
+from metanas_pl.errors import AFTER_SIGNAL, RunFailed
+from metanas_pl.training.checkpointing.resume import choose_checkpoint, steps_of
+from metanas_pl.training.ranks import naming_lost_ranks
+from metanas_pl.training.run_folder import check_free, held
+
+FIXED = {
+    **{key: key for key in ("space", "nas", "meta", "image_shape", "n_ways")},
+    "eval_seed": "data.eval_seed",  # of other validation episodes another checkpoint would be the best
+}
+"""Hyper-parameters that stay while a training goes on, and what messages call them."""
+ANOTHER_PROCESSOR = "on another kind of processor the same seed may give another one"
+
+
+def run(cfg: DictConfig | Config) -> dict[str, Any]:
+    """Meta-train, test the best checkpoint, write the run folder; returns the results.
+
+    Raises:
+        UserError: a configuration that makes no sense, or a run folder that is in use or holds another run.
+        SystemExit: after Ctrl-C (code 130), SIGTERM (143) or SIGUSR1 (138); ``last.ckpt`` is then saved.
+        RunFailed: no space is left, or the tasks give no finite meta-gradients any more.
+    """
+    config = cfg if isinstance(cfg, Config) else app.to_config(cfg)
+    with held(config.run_dir):
+        config.ckpt_path, config.resume = choose_checkpoint(config), None
+        check_free(config.run_dir, config.ckpt_path)
+        return train_and_test(config)
+
+
+def train_and_test(config: Config) -> dict[str, Any]:
+    """What :func:`run` does in a run folder of its own."""
+    import pytorch_lightning as pl
+
+    from metanas_pl.cli.factories import make_datamodule, make_module, opened
+    from metanas_pl.cli.summary import describe
+    from metanas_pl.cli.trainer import begin_logging, make_trainer
+    from metanas_pl.training.checkpointing.checkpoint import going_on_from
+    from metanas_pl.training.finite import naming
+
+    run_dir = app.make_run_dir(config)
+    pl.seed_everything(config.seed, verbose=False)
+    with make_trainer(config, run_dir) as trainer, naming_lost_ranks(trainer):
+        datamodule, module = opened(make_datamodule(config)), make_module(config)
+        begin_logging(trainer, config)
+        if trainer.is_global_zero:
+            print(describe(config, module))
+        first_step = steps_done(config, module)
+        if config.ckpt_path is not None and trainer.is_global_zero:
+            print(f"goes on after outer step {first_step}: {config.ckpt_path}")
+        begin, cpu_begin = time.perf_counter(), time.process_time()
+
+        def at_hand() -> str:
+            return f"the weights after outer step {trainer.global_step}"
+
+        with going_on_from(config.ckpt_path), naming(at_hand):
+            trainer.fit(module, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
+        seconds = time.perf_counter() - begin
+        stop_if_interrupted(trainer, run_dir)
+        steps = trainer.global_step - first_step
+        training = {
+            "train/seconds": seconds,
+            "train/cpu_seconds": time.process_time() - cpu_begin,
+            "train/outer_steps": trainer.global_step,
+            "train/episodes_per_second": steps * datamodule.n_tasks_per_step / seconds,
+        }
+        best = best_checkpoint(trainer)
+        training |= best_score(trainer)
+        with naming(lambda: at_hand() if best is None else f"ckpt_path={best}"):
+            return test(trainer, module, datamodule, config, run_dir, best, training)
+
+
+def steps_done(config: Config, module: Any) -> int:
+    """Outer steps behind ``ckpt_path``; 0 without one.
+
+    Raises:
+        ValueError: it was trained with another network.
+    """
+    if config.ckpt_path is None:
+        return 0
+    checkpoint = app.read_checkpoint(config.ckpt_path)
+    for key, name in FIXED.items():
+        then, now = (_what(h[key]) for h in (checkpoint["hyper_parameters"], module.hparams))
+        check(then == now, "ckpt_path", config.ckpt_path, f"it was trained with {name}={then}")
+    return steps_of(checkpoint)
+
+
+def _what(hyper_parameter: Any) -> Any:
+    """What is computed, without how: the latter may change in a run."""
+    if not isinstance(hyper_parameter, dict):
+        return hyper_parameter
+    return {k: v for k, v in hyper_parameter.items() if k not in ("backend", "chunk_size")}
+
+
+def test(
+    trainer: Any,
+    module: Any,
+    datamodule: Any,
+    config: Config,
+    run_dir: Path,
+    ckpt_path: str | None,
+    training: dict[str, Any],
+) -> dict[str, Any]:
+    """Test on the fixed list of test episodes and report; returns the results.
+
+    They are on the disk before a logger hears of them or a line is printed.
+
+    Raises:
+        RunFailed: a logger or a picture failed afterwards; the files are whole.
+    """
+    from pytorch_lightning.callbacks import LambdaCallback
+
+    from metanas_pl.cli import report
+
+    begin = time.perf_counter()
+    results: dict[str, Any] = {}
+
+    def keep(trainer: Any, module: Any) -> None:
+        rows = module.gathered_test_rows()
+        results.update(report.summarize(rows) | training)
+        results["test/seconds"] = time.perf_counter() - begin
+        results.update({"seed": config.seed, "eval_seed": config.data.eval_seed})
+        results.update(report.of_the_data(datamodule.store) | report.environment())
+        if trainer.is_global_zero:
+            report.write(run_dir, results, rows)
+
+    trainer.callbacks.append(LambdaCallback(on_test_epoch_end=keep))
+    try:
+        trainer.test(module, datamodule, ckpt_path=ckpt_path, verbose=False, weights_only=True)
+        report.log(trainer, results)
+    except Exception as error:
+        if not results or isinstance(error, RunFailed):
+            raise
+        why = f"{type(error).__name__}: {error}"
+        raise RunFailed(
+            f"after the test a logger or a picture failed ({why}); the results are in {run_dir}"
+        ) from error
+    finally:
+        if results and trainer.is_global_zero:
+            report.print_table(results, title(config, module))
+            if (genotype := module.genotype()) is not None:
+                print(f"meta-genotype ({ANOTHER_PROCESSOR})\n{genotype}")
+            print(f"written to {run_dir}")
+    return results
+
+
+def title(config: Config, module: Any) -> str:
+    """One line that says what was tested, and when the result can only be chance."""
+    data, adapt = config.data, module.evaluation.adapt
+    empty = module.meta.head == "zero" and adapt in ("alphas", "nothing")
+    return (
+        f"{data.episodes_in_words()}, {module.nas.name} + {module.meta.name}, "
+        f"seed {config.seed}, evaluation.adapt={adapt}"
+        f"{' (the empty head stays empty: chance)' if empty else ''}"
+    )
+
+
+def best_checkpoint(trainer: Any) -> str | None:
+    """Path of the best checkpoint; None (the weights at hand) if none was kept."""
+    callback = trainer.checkpoint_callback
+    return (callback.best_model_path or None) if callback is not None else None
+
+
+def best_score(trainer: Any) -> dict[str, Any]:
+    """What the best checkpoint reached in validation, as a result; nothing if none was compared."""
+    score = getattr(trainer.checkpoint_callback, "best_model_score", None)
+    return {} if score is None else {app.OBJECTIVE: float(score)}
+
+
+def stop_if_interrupted(trainer: Any, run_dir: Path) -> None:
+    """After a signal say how to go on, and exit.
+
+    Its code is that of rank 0: a launcher takes that of another for a crash, and kills rank 0 as well.
+    """
+    from metanas_pl.training.callbacks import GracefulInterrupt
+
+    interrupts = [c for c in trainer.callbacks if isinstance(c, GracefulInterrupt)]
+    received = max((c.received for c in interrupts), default=0)
+    if received:
+        if trainer.is_global_zero:
+            last = run_dir / "checkpoints" / "last.ckpt"
+            name = signal.Signals(received).name
+            print(f"\nstopped by {name} after outer step {trainer.global_step}; saved {last}")
+            print(f"resume with the same options and ckpt_path={last}")
+        raise SystemExit(AFTER_SIGNAL + received if trainer.is_global_zero else 0)
+
+
+def main() -> None:
+    """Console script."""
+    app.main(run)
+
+
+if __name__ == "__main__":
+    main()

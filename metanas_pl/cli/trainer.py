@@ -1,0 +1,225 @@
+"""Lightning's Trainer of a run, its loggers and callbacks, and what its errors mean for the user."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from pytorch_lightning.callbacks import Checkpoint, ProgressBar
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+from pytorch_lightning.profilers import (
+    AdvancedProfiler,
+    Profiler,
+    PyTorchProfiler,
+    SimpleProfiler,
+)
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from metanas_pl.config import Config
+from metanas_pl.config.compatibility import check_precision
+from metanas_pl.errors import RunFailed, UserError
+from metanas_pl.training.checkpointing.checkpoint import read
+from metanas_pl.training.checkpointing.checkpoint_io import WholeCheckpointIO
+from metanas_pl.training.checkpointing.resume import is_inside
+from metanas_pl.training.loggers.metrics_csv import (
+    WANDB_FOLDER,
+    WANDB_ID,
+    LogPosition,
+    RunLog,
+)
+from metanas_pl.training.ranks import closing_connections, is_first_process
+
+PROFILERS = {
+    "simple": SimpleProfiler,
+    "advanced": AdvancedProfiler,
+    "pytorch": PyTorchProfiler,
+}
+PROFILE = "profile"  # in the names of its files
+
+# Lightning's warnings that are no news to a user of this tool.
+NOT_FOR_USERS = (
+    ".*does not have many workers.*",  # episodes are cheap: data.num_workers is chosen on purpose
+    ".*exists and is not empty.*",  # a run folder may be used again, to resume
+    ".*is smaller than the logging interval.*",  # log_every_n_steps counts through all epochs
+)
+
+
+SWITCHED_OFF = {"enable_checkpointing": Checkpoint, "enable_progress_bar": ProgressBar}
+"""Settings of the Trainer that leave out callbacks; Lightning would refuse to have both."""
+
+
+def make_profiler(config: Config, run_dir: Path) -> Profiler | None:
+    """Lightning's profiler ``trainer.profiler``, which writes into the run folder, on the first process."""
+    name = config.trainer.get("profiler")
+    if name is None or not is_first_process():
+        return None
+    return PROFILERS[name](dirpath=run_dir, filename=PROFILE)
+
+
+@contextmanager
+def process_settings(num_threads: int | None) -> Iterator[None]:
+    """Threads of one CPU operation, and which warnings are shown, for the block."""
+    before = torch.get_num_threads()
+    with warnings.catch_warnings():
+        for message in NOT_FOR_USERS:
+            warnings.filterwarnings("ignore", message=message)
+        if num_threads is not None:
+            torch.set_num_threads(num_threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+@contextmanager
+def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
+    """Lightning's Trainer with ``metrics.csv``, the chosen logger and the callbacks.
+
+    A W&B run ends with the block: otherwise the next run of this process would go on in it. So do the
+    number of threads and the filters of warnings.
+
+    Raises:
+        UserError: a setting that Lightning refuses, now or in the block.
+        RunFailed: the memory was used up in the block.
+    """
+    log = RunLog(run_dir)
+    loggers: list[Any] = [log]
+    resumes = is_inside(config.ckpt_path, config.run_dir)
+    if config.logger:
+        loggers.append(make_logger(config, resumes))
+    callbacks = make_callbacks(config)
+    callbacks.append(LogPosition(log, resumes))
+    try:
+        with process_settings(config.num_threads), closing_connections():
+            trainer = build(
+                **{**config.trainer, "profiler": make_profiler(config, run_dir)},
+                logger=loggers,
+                callbacks=callbacks,
+                plugins=make_plugins(),
+                default_root_dir=str(run_dir),
+            )
+            if config.trainer.get("profiler") is not None and trainer.is_global_zero:
+                print(f"{'profile':<10}{run_dir}/*-{PROFILE}*.txt")
+            yield trainer
+    except BaseException as error:
+        finish_wandb(loggers, exit_code=1)
+        if isinstance(error, MisconfigurationException):
+            raise UserError(f"Lightning refuses these settings: {error}") from error
+        if isinstance(error, MemoryError | torch.OutOfMemoryError):
+            raise RunFailed(
+                "the memory is used up: set meta.chunk_size=1 (tasks at once), or take fewer or smaller "
+                f"images or channels ({error})"
+            ) from error
+        raise
+    finish_wandb(loggers, exit_code=0)
+
+
+def build(**settings: Any) -> pl.Trainer:
+    """The Trainer.
+
+    Raises:
+        UserError: Lightning refuses a setting; that each is of the right kind is known before.
+    """
+    try:
+        trainer = pl.Trainer(**settings)
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
+        raise UserError(f"trainer: {error}") from error
+    check_precision(str(trainer.precision))
+    return trainer
+
+
+def make(key: str, config: Any) -> Any:
+    """What the configuration names at ``key``, by its ``_target_``.
+
+    Raises:
+        UserError: there is none, or it refuses its settings.
+    """
+    try:
+        return instantiate(config, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        raise UserError(f"{key}={config.get('_target_')}: {cause}") from error
+
+
+def make_logger(config: Config, resumes: bool) -> Any:
+    """The chosen logger; W&B goes on in the run that the checkpoint names, if it is of this run folder.
+
+    In a copy of the folder a run begins anew on W&B: that of the original may go on, too.
+    """
+    logger = make("logger", config.logger)
+    chosen = config.logger.get("id") or config.logger.get("version")
+    if not (resumes and isinstance(logger, WandbLogger)) or chosen:
+        return logger
+    assert config.ckpt_path is not None
+    checkpoint, here = read(config.ckpt_path), str(Path(config.run_dir).resolve())
+    known, folder = checkpoint.get(WANDB_ID), checkpoint.get(WANDB_FOLDER, here)
+    if known is None or Path(folder) != Path(here):
+        return logger
+    return make("logger", {**config.logger, "id": str(known)})
+
+
+def make_callbacks(config: Config) -> list[pl.Callback]:
+    """The callbacks of the configuration, but for those that a setting of the Trainer switches off."""
+    chosen = (config.callbacks or {}).items()
+    callbacks = [make(f"callbacks.{name}", callback) for name, callback in chosen if callback]
+    off = tuple(kind for key, kind in SWITCHED_OFF.items() if config.trainer.get(key) is False)
+    return [callback for callback in callbacks if not isinstance(callback, off)]
+
+
+def make_plugins() -> list[Any]:
+    """Lightning's plugins: whole checkpoints, and signals of SLURM that are left to GracefulInterrupt."""
+    plugins: list[Any] = [WholeCheckpointIO()]
+    if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
+        # Lightning would save in the middle of a step.
+        plugins.append(SLURMEnvironment(auto_requeue=False))
+    return plugins
+
+
+def begin_logging(trainer: pl.Trainer, config: Config) -> None:
+    """Hand the configuration to the chosen logger, which begins its run.
+
+    Raises:
+        UserError: W&B has no key, or is out of reach.
+    """
+    for logger in trainer.loggers[1:]:  # the first one is metrics.csv
+        with answering_wandb(logger):
+            logger.log_hyperparams(asdict(config))
+
+
+@contextmanager
+def answering_wandb(logger: Any) -> Iterator[None]:
+    """Say what to do where W&B cannot begin a run.
+
+    Raises:
+        UserError: names both ways out.
+    """
+    if not isinstance(logger, WandbLogger):
+        yield
+        return
+    from wandb.errors import Error
+
+    try:
+        yield
+    except Error as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"logger=wandb: {reason} (log in with wandb login, or set WANDB_MODE=offline)"
+        ) from error
+
+
+def finish_wandb(loggers: Sequence[Any], exit_code: int) -> None:
+    """End the W&B run of this process, if one of ``loggers`` began it; other ranks have none."""
+    if any(isinstance(logger, WandbLogger) for logger in loggers):
+        import wandb
+
+        if wandb.run is not None:
+            wandb.finish(exit_code=exit_code)

@@ -1,0 +1,155 @@
+"""Schemas of the configuration: what may be set, its default, and what is refused.
+
+Each group of ``configs/`` is typed by one dataclass. Values are checked when the dataclass is built,
+so Python users and the command line get the same messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from metanas_pl.config.schemas.data import AugmentConfig, DataConfig
+from metanas_pl.config.schemas.methods import (
+    MOST_STEPS,
+    CostConfig,
+    InnerConfig,
+    MetaConfig,
+    NASConfig,
+    OuterConfig,
+)
+from metanas_pl.config.schemas.spaces import (
+    CellSpaceConfig,
+    Conv4Config,
+    Nasbench201Config,
+    ResNet12Config,
+)
+from metanas_pl.config.schemas.trainer import check_batches, checked_trainer
+from metanas_pl.config.validation import check, check_choice, check_most, check_numbers
+from metanas_pl.config.value_types import check_types
+from metanas_pl.utils.ranges import bounds
+
+__all__ = [
+    "AugmentConfig",
+    "CellSpaceConfig",
+    "Config",
+    "Conv4Config",
+    "CostConfig",
+    "DataConfig",
+    "EvaluationConfig",
+    "InnerConfig",
+    "MetaConfig",
+    "NASConfig",
+    "Nasbench201Config",
+    "OuterConfig",
+    "ResNet12Config",
+    "check",
+    "check_choice",
+    "check_numbers",
+    "from_plain",
+    "plain",
+]
+
+
+@dataclass
+class EvaluationConfig:
+    """What adapts at test time and for how long; None takes the values of ``meta.inner``.
+
+    ``t_max``, ``t_min`` and ``threshold`` take the place of those of the NAS method (``test_threshold``).
+
+    ``other_data``: the stores need not be those of the training.
+    """
+
+    adapt: str = "both"
+    steps: int | None = None
+    arch_steps: int | None = None
+    t_max: float | None = None
+    t_min: float | None = None
+    threshold: float | None = None
+    other_data: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("evaluation.adapt", self.adapt, ("both", "weights", "alphas", "nothing"))
+        check_numbers("evaluation", self, "steps", 1)
+        check_most("evaluation", self, "steps", MOST_STEPS)
+        check_numbers("evaluation", self, "arch_steps threshold", 0)
+        check_numbers("evaluation", self, "t_max t_min", 0, strict=True)
+
+
+@dataclass
+class Config:
+    """The whole experiment.
+
+    ``num_threads``: threads of one CPU operation, per process; None leaves torch's choice. Small networks
+    are faster with one. ``ckpt_path``: a checkpoint to go on with; ``last`` is the newest of the run
+    folder. ``resume=auto`` goes on with that, too, and begins anew where there is none.
+    """
+
+    experiment: str | None = None
+    data: DataConfig = field(default_factory=DataConfig)
+    space: Any = None
+    nas: NASConfig = field(default_factory=NASConfig)
+    meta: MetaConfig = field(default_factory=MetaConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    trainer: dict[str, Any] = field(default_factory=dict)
+    logger: Any = None
+    callbacks: Any = None
+    seed: int = 0
+    num_threads: int | None = None
+    ckpt_path: str | None = None
+    resume: str | None = None
+    run_dir: str = "."
+
+    def __post_init__(self) -> None:
+        check(self.seed >= 0, "seed", self.seed, "must be at least 0")
+        fits = self.num_threads is None or self.num_threads > 0
+        check(fits, "num_threads", self.num_threads, "must be at least 1, or null")
+        if self.resume is not None:
+            check_choice("resume", self.resume, ("auto",))
+            allowed = "resume=auto takes the newest of the run folder: leave one of them out"
+            check(self.ckpt_path is None, "ckpt_path", self.ckpt_path, allowed)
+        self.trainer = checked_trainer(self.trainer)
+        data = self.data
+        n_test = -(-data.n_test_episodes // data.eval_batch_size)
+        check_batches(self.trainer, data.n_train_episodes // data.meta_batch_size, n_test)
+        self._check_ways()
+
+    def _check_ways(self) -> None:
+        """Refuse ways that vary where outputs or inner states are those of one number of ways."""
+        carried = self.meta.inner.state == "carried"
+        if not (carried or self.meta.head == "learned"):
+            return
+        reason = "meta.inner.state=carried" if carried else "meta.head=learned"
+        allowed = f"{reason} needs one number of ways (meta.head=zero and fresh states take any)"
+        for name in ("n_ways", "n_train_ways"):
+            ways = getattr(self.data, name)
+            fits = ways is None or bounds(ways)[0] == bounds(ways)[1]
+            check(fits, f"data.{name}", ways, allowed)
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """A configuration dataclass (or mapping) as dict of plain values, fit for a checkpoint."""
+    return dict(config) if isinstance(config, dict) else asdict(config)
+
+
+def from_plain(schema: type[Any], values: Any) -> Any:
+    """Build ``schema`` from a mapping, or pass an instance through.
+
+    Raises:
+        ValueError: an unknown key, or a value of another type or without sense.
+    """
+    if isinstance(values, schema):
+        return values
+    check(isinstance(values, Mapping), schema.__name__, values, "it must be a mapping")
+    known = {f.name: f.type for f in fields(schema)}
+    unknown = sorted(map(str, set(values) - set(known)))
+    check(not unknown, schema.__name__, ", ".join(unknown), f"known keys are {', '.join(known)}")
+    parts: dict[type[Any], dict[str, type[Any]]] = {
+        MetaConfig: {"inner": InnerConfig, "outer": OuterConfig},
+        NASConfig: {"cost": CostConfig},
+        DataConfig: {"augment": AugmentConfig},
+    }
+    nested = parts.get(schema, {})
+    check_types(schema, {k: v for k, v in values.items() if k not in nested})
+    return schema(**{k: from_plain(nested[k], v) if k in nested else v for k, v in values.items()})

@@ -1,0 +1,1 @@
+"""Class stores: their files, their cache, and checks of what they hold."""

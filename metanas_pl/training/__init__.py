@@ -1,0 +1,1 @@
+"""What Lightning needs around the module: gradients, skipped tasks, checkpoints, callbacks, loggers."""
