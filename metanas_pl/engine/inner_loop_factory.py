@@ -80,10 +80,9 @@ class InnerLoopFactory:
         alpha_optimizer = inner.alpha_optimizer or inner.optimizer
 
         head = theta.weights["head.bias"]
-        exact, unrolls = self.meta.gradient_order == "exact", self.nas.needs_weight_step
-        of_meta, of_weights = (
-            EPS_ROOT if through else 0.0 for through in (exact, exact or unrolls)
-        )
+        exact = self.meta.gradient_order == "exact"
+        of_meta = EPS_ROOT if exact else 0.0
+        of_weights = EPS_ROOT if exact or self.nas.needs_weight_step else 0.0
 
         def optimizers(
             hyper: Params, step: int, n_ways: Tensor
