@@ -29,17 +29,13 @@ from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.costs import KINDS, measure
 from metanas_pl.search_spaces.genotypes.architecture import Architecture
 from metanas_pl.training.checkpointing.checkpoint import FORMAT_VERSION
+from metanas_pl.training.checkpointing.resume import recount_batches
 from metanas_pl.training.episode_records import ACCURACIES, gathered, rows_of
 from metanas_pl.training.finite import check_finite
-from metanas_pl.training.outer import (
-    InjectGradient,
-    check_batch,
-    fraction_of_time,
-    learning_rate_factor,
-    recount_batches,
-)
+from metanas_pl.training.gradient_injection import InjectGradient
+from metanas_pl.training.rate_schedules import fraction_of_time, learning_rate_factor
 from metanas_pl.training.skipped_tasks import TaskTally
-from metanas_pl.training.unsupported import EpisodesOnly
+from metanas_pl.training.unsupported import EpisodesOnly, check_batch
 from metanas_pl.types import Mask, Mixing, Theta
 from metanas_pl.utils.lightning_private import averages_buffers, trainer_of
 

@@ -42,3 +42,26 @@ class EpisodesOnly(pl.LightningModule):
         raise UserError(NO_FORWARD)
 
     to_onnx = to_torchscript = to_tensorrt = forward  # type: ignore[assignment]
+
+
+def check_batch(batch: Any, image_shape: tuple[int, ...]) -> None:
+    """Refuse what is no batch of episodes, and images of another shape than the network's.
+
+    Args:
+        batch: what a loader gave.
+        image_shape: ``(C, H, W)`` that the module was made for.
+
+    Raises:
+        UserError: says which loaders, or which shape, to take.
+    """
+    if not all(hasattr(batch, name) for name in ("support_x", "support_y", "query_x", "query_y")):
+        raise UserError(
+            f"the loader gives a {type(batch).__name__}, not a batch of metanas_pl.data.Episode: take an "
+            "EpisodeDataModule (data=tensors or data=folder for your own images)"
+        )
+    found = tuple(batch.support_x.shape[-3:])
+    if found != image_shape:
+        raise UserError(
+            f"the images are (C, H, W) = {found}, the network is for image_shape={image_shape}: "
+            "make MetaNASModule with image_shape of the images, or set image_size and channels of the data"
+        )

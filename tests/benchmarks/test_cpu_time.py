@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.cpu_time import CPUTime
 from metanas_pl.config import OuterConfig
-from metanas_pl.training.outer import fraction_of_time, learning_rate_factor
+from metanas_pl.training.rate_schedules import fraction_of_time, learning_rate_factor
 
 
 def test_rates_fall_over_the_time_and_not_over_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:

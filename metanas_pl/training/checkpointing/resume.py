@@ -99,3 +99,19 @@ def is_inside(path: str | Path | None, folder: str | Path) -> bool:
     (True, False)
     """
     return path is not None and Path(folder).resolve() in Path(path).resolve().parents
+
+
+def recount_batches(checkpoint: dict[str, Any], n_tasks: int) -> None:
+    """Count the batches of a checkpoint's epoch as batches of ``n_tasks``, in place.
+
+    Lightning accumulates by that count, and a resumed run may accumulate where there were more ranks. A
+    batch after which it was saved is not completed: at a resume Lightning adds it as one.
+    """
+    from metanas_pl.utils.lightning_private import batch_counts  # loads Lightning
+
+    progress = batch_counts(checkpoint)
+    then = checkpoint["datamodule_hyper_parameters"]["meta_batch_size"]
+    open_batches = progress["ready"] - progress["completed"]
+    for state, count in progress.items():
+        progress[state] = count * then // n_tasks
+    progress["completed"] = progress["ready"] - open_batches

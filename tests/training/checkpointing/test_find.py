@@ -1,4 +1,4 @@
-"""Which file of a run folder ``ckpt_path`` means."""
+"""Which file of a run folder ``ckpt_path`` means, and where a resumed epoch stands."""
 
 from __future__ import annotations
 
@@ -50,3 +50,12 @@ def test_names(name: str, default: str, file: str, run_dir: Path) -> None:
 def test_what_is_not_there(name: str, told: str, run_dir: Path) -> None:
     with pytest.raises(UserError, match=told):
         resume.find(name.format(run=run_dir), run_dir)
+
+
+def test_three_batches_of_four_tasks_are_six_of_two() -> None:
+    counts = {"ready": 3, "started": 3, "processed": 3, "completed": 2}
+    loops = {"fit_loop": {"epoch_loop.batch_progress": {"current": counts}}}
+    resume.recount_batches(
+        {"loops": loops, "datamodule_hyper_parameters": {"meta_batch_size": 4}}, 2
+    )
+    assert counts == {"ready": 6, "started": 6, "processed": 6, "completed": 5}

@@ -1,0 +1,28 @@
+"""A meta-gradient that was computed already goes through Lightning as the backward pass of a loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class InjectGradient(torch.autograd.Function):
+    """Return a loss whose backward delivers given gradients to given parameters.
+
+    So Lightning's automatic optimisation, DDP, clipping and accumulation work for any meta-learner.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, loss: Tensor, share: Tensor, n: int, *tensors: Tensor) -> Tensor:
+        """``tensors`` are n parameters followed by their n gradients; these count by ``share``."""
+        ctx.save_for_backward(share, *tensors[n:])
+        return loss.detach().clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """The stored gradients, times share and gradient of the loss (loss scaling, accumulation)."""
+        share, *grads = ctx.saved_tensors
+        scale = share * grad_outputs[0]
+        return (None, None, None, *(scale * g for g in grads), *(None for _ in grads))
