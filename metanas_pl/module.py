@@ -215,7 +215,7 @@ class MetaNASModule(EpisodesOnly):
     def meta_prune(self) -> None:
         """Switch off, for good, operations whose mixing weight at t_min is below the threshold."""
         relaxation = self.learner.method["meta_prune_relaxation"] or self.learner.relaxation
-        mixing = relaxation(self.theta().alphas, self.nas.t_min, self.mask())
+        mixing = relaxation(self.theta().alphas, self.nas.t_min, self.mask(), None)
         for name, weight in self.space.of_kind("operation", mixing).items():
             alive = getattr(self, f"alive_{name}")
             nameable = self.space.eligible(weight)
@@ -312,7 +312,17 @@ class MetaNASModule(EpisodesOnly):
         begin = time.perf_counter()
         result = self._evaluate(batch, "test")
         seconds = (time.perf_counter() - begin) / len(batch.index)
-        self.test_rows += rows_of(self.space, self.costs, batch, result, seconds)
+        held = self._with_alphas_held(batch)
+        self.test_rows += rows_of(self.space, self.costs, batch, result, held, seconds)
+
+    def _with_alphas_held(self, batch: Any) -> Tensor | None:
+        """Returns accuracies of the same network with its alphas held still; None if they never adapt."""
+        if self.learner.test_schedule(self.evaluation).arch_steps == 0:
+            return None
+        plan = replace(self.evaluation, arch_steps=0)
+        return self.learner.accuracy(
+            self.theta(), batch, seed=self.eval_seed, mask=self.mask(), plan=plan
+        )
 
     def on_test_epoch_end(self) -> None:
         """Log the test at this step: Lightning's count is one less if a finished training was resumed."""

@@ -1,10 +1,17 @@
-"""Names for the values that pass between the rooms."""
+"""Names for the values that pass between the rooms.
+
+Shapes: T tasks, S support images, Q queries, C, H, W an image.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 Params = dict[str, Tensor]
 """Tensors by name, as weights of a network or their gradients."""
@@ -17,6 +24,12 @@ Mixing = dict[str, Tensor]
 
 Mask = dict[str, Tensor]
 """Boolean tensors shaped as the alphas: False is pruned for good."""
+
+Relaxation = Callable[[Alphas, float, Mask | None, Params | None], Mixing]
+"""``(alphas, temperature, mask, noise) -> mixing``."""
+
+Settings = dict[str, Any]
+"""Plain settings by name, as YAML and a checkpoint hold them: what a value may be, its schema says."""
 
 Kind = Literal["operation", "input_pair", "edge"]
 """What an architecture parameter weighs: operations of an edge, pairs of inputs of a node, or edges."""
@@ -42,3 +55,26 @@ class Theta(NamedTuple):
     weights: Params
     alphas: Alphas
     hyper: Params = {}  # noqa: RUF012  (never written to)
+
+
+class Episodes(Protocol):
+    """T episodes: what a loader gives and the method learns from.
+
+    Attributes:
+        support_x: support images.
+        support_y: their labels; below 0 for a row that fills up a smaller episode.
+        query_x: query images.
+        query_y: their labels, also below 0 for what fills up.
+        index: number of each episode in its split.
+    """
+
+    @property
+    def support_x(self) -> Float[Tensor, "T S C H W"]: ...
+    @property
+    def support_y(self) -> Int[Tensor, "T S"]: ...
+    @property
+    def query_x(self) -> Float[Tensor, "T Q C H W"]: ...
+    @property
+    def query_y(self) -> Int[Tensor, "T Q"]: ...
+    @property
+    def index(self) -> Int[Tensor, " T"]: ...

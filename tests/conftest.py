@@ -1,15 +1,33 @@
-"""Shared pieces of the tests: a tiny network, random episodes."""
+"""Shared pieces of the tests: a tiny network, random episodes, a folder of images, a finished run."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import hypothesis
 import pytest
 import torch
 from torch import Tensor
 
+from tests import shapes
+
 # Networks this small gain nothing from more threads, which on busy cores wait for each other.
 torch.set_num_threads(1)
+
+shapes.install()
+
+# The same few examples in every run, at any pace; ``--hypothesis-profile=nightly`` looks for others.
+ANY_PACE = hypothesis.settings(
+    deadline=None,
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.function_scoped_fixture,
+    ],
+)
+hypothesis.settings.register_profile("few", ANY_PACE, max_examples=20, derandomize=True)
+hypothesis.settings.register_profile("nightly", ANY_PACE, max_examples=300)
+hypothesis.settings.load_profile("few")
 
 TINY_SPACE = {"channels": 4, "n_cells": 2, "n_nodes": 2, "reductions": [0], "stem_stride": 2}
 
@@ -22,6 +40,17 @@ LOOPS: dict[str, dict[str, Any]] = {
     "outer": {"optimizer": "sgd", "weight_lr": 1.0, "alpha_lr": 0.6},
 }
 """The paper's optimizers, for few steps."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With ``--dist loadfile`` files are handed out in the order of their collection."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: the process that is done first takes from the many short ones."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 class RandomEpisode(NamedTuple):
@@ -50,6 +79,25 @@ def random_episode(
 @pytest.fixture
 def episode() -> RandomEpisode:
     return random_episode()
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the images of tiny runs, which share one store beside it. To be read only."""
+    from tests import runs
+
+    return runs.make_images(tmp_path_factory.mktemp("images") / "root")
+
+
+@pytest.fixture(scope="session")
+def finished(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished tiny run with its drawings. To be read only."""
+    from metanas_pl.cli import train
+    from tests import runs
+
+    run_dir = tmp_path_factory.mktemp("finished")
+    train.run(runs.compose(runs.tiny(images, run_dir, draws=True)))
+    return run_dir
 
 
 @pytest.fixture(autouse=True)

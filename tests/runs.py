@@ -56,8 +56,11 @@ def make_images(root: Path, n_images: int = 6) -> Path:
     return root
 
 
-def tiny(images: Path, run_dir: Path | None = None) -> list[str]:
-    """Overrides of a run that takes about a second: 3-way 1-shot, 2 outer steps of 2 tasks."""
+def tiny(images: Path, run_dir: Path | None = None, *, draws: bool = False) -> list[str]:
+    """Overrides of a run that takes about a second: 3-way 1-shot, 2 outer steps of 2 tasks.
+
+    Half of that second goes into the drawings and ``genotype.json``, which are there only if it ``draws``.
+    """
     options = [
         "data=folder",
         f"data.root={images}",
@@ -85,6 +88,7 @@ def tiny(images: Path, run_dir: Path | None = None) -> list[str]:
         "trainer.enable_progress_bar=false",
         "callbacks.progress=null",
     ]
+    options += [] if draws else ["callbacks.architecture=null"]
     return options + ([f"run_dir={run_dir}"] if run_dir else [])
 
 
@@ -277,6 +281,13 @@ class WriteGradients(pl.Callback):
 def bytes_of(gradient: torch.Tensor | None) -> bytes:
     """Nothing for what rests in this step."""
     return b"" if gradient is None else gradient.numpy().tobytes()
+
+
+TELL_SLOWLY = [
+    "+callbacks.tell={_target_: tests.runs.Tell}",
+    "+callbacks.slow={_target_: tests.runs.Dawdle, rank: 0, seconds: 0.2}",
+]
+"""Overrides of a run that tells its steps, and is not over before somebody who listens has answered."""
 
 
 class Tell(pl.Callback):

@@ -19,16 +19,10 @@ from tests.runs import (
     assert_same_training,
     compose,
     execute,
-    make_images,
     tiny,
 )
 
 LAUNCH = Path(app.CONFIG_DIR) / "launch"
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    return make_images(tmp_path / "images")
 
 
 def multirun(folder: Path, *options: str) -> list[Path]:
@@ -42,7 +36,7 @@ def multirun(folder: Path, *options: str) -> list[Path]:
 def test_submitit_runs_a_sweep_on_this_machine(images: Path, tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     options = ["-m", *tiny(images), "hydra/launcher=submitit_local", "hydra.sweep.dir=sweeps"]
-    assert len(multirun(tmp_path, *options, "seed=0,1")) == 2
+    assert len(multirun(tmp_path, *options, "seed=1")) == 1
 
 
 def test_submitit_on_slurm_is_composed() -> None:
@@ -54,16 +48,16 @@ def test_submitit_on_slurm_is_composed() -> None:
 def test_optuna_goes_on_with_its_study(images: Path, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     options = [*tiny(images), "hparams_search=optuna", "hydra.sweeper.study_name=rates"]
-    assert len(multirun(tmp_path, *options, "hydra.sweeper.n_trials=2")) == 2
-    assert len(multirun(tmp_path, *options, "hydra.sweeper.n_trials=1")) == 3
+    assert len(multirun(tmp_path, *options, "hydra.sweeper.n_trials=1")) == 1
+    assert len(multirun(tmp_path, *options, "hydra.sweeper.n_trials=1")) == 2
     with sqlite3.connect(tmp_path / "rates.db") as study:
         trials = study.execute(
             "select state, value from trials natural join trial_values"
         ).fetchall()
         chosen = study.execute("select trial_id, param_name, param_value from trial_params")
         values = {(name, value) for _, name, value in chosen}
-    assert len(values) == 3 * 3, "a trial repeats another"
-    assert [state for state, _ in trials] == ["COMPLETE"] * 3
+    assert len(values) == 2 * 3, "a trial repeats another"
+    assert [state for state, _ in trials] == ["COMPLETE"] * 2
     assert all(0 <= accuracy <= 1 for _, accuracy in trials)
 
 

@@ -44,6 +44,7 @@ def test_committed_outputs_are_none_or_those_of_one_run(path: Path) -> None:
     assert "/tmp/" not in str(outputs) and path.stat().st_size < 300_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     places = (str(CHECKOUT), os.environ.get("PYTHONPATH"))

@@ -14,7 +14,15 @@ import pytest
 
 from metanas_pl.cli import app
 from metanas_pl.cli.train import run
-from tests.runs import HANGS_S, assert_same_training, compose, environment, load, make_images, tiny
+from tests.runs import (
+    HANGS_S,
+    TELL_SLOWLY,
+    assert_same_training,
+    compose,
+    environment,
+    load,
+    tiny,
+)
 
 JOB = "4242"
 # Two nodes of one process each; the signal of SLURM goes to the processes, not to srun.
@@ -63,15 +71,14 @@ def start_slurm_job(folder: Path, options: list[str]) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-def test_a_job_is_requeued_and_ends_like_an_undisturbed_run(tmp_path: Path) -> None:
-    options = [*tiny(make_images(tmp_path / "images")), "data.n_train_episodes=20"]
+def test_a_job_is_requeued_and_ends_like_an_undisturbed_run(images: Path, tmp_path: Path) -> None:
+    options = [*tiny(images), "data.n_train_episodes=20"]
     options += ["trainer.max_steps=20", "trainer.precision=64-true"]
     options += ["meta.outer.optimizer=sgd", "meta.outer.weight_lr=0.05"]
     # With it this small search is chaotic: rounding grew to 9e-7 in 20 steps, without to 2e-11.
     options += ["meta.inner.alpha_weight_decay=0"]
     on_cluster = [*options, "trainer.accelerator=cpu"]
-    tell = "+callbacks.tell={_target_: tests.runs.Tell}"
-    job = start_slurm_job(tmp_path, [*on_cluster, tell])
+    job = start_slurm_job(tmp_path, [*on_cluster, *TELL_SLOWLY])
     assert any(line.startswith("step 3") for line in job.stdout)
     for pid in (tmp_path / "pids").read_text().split():
         os.kill(int(pid), signal.SIGUSR1)

@@ -131,7 +131,7 @@ def killed_runs(folder: Path, moments: int, seed: int) -> list[str]:
         AssertionError: something differs from an undisturbed run, or a checkpoint does not load.
     """
     images = runs.make_images(folder / "images")
-    options = [*runs.tiny(images), *OPTIONS]
+    options = [*runs.tiny(images, draws=True), *OPTIONS]
     straight = folder / "undisturbed"
     _, seconds = attempt([*options, f"run_dir={straight}"])
     rng, killed, n_runs = random.Random(seed), list[str](), 0

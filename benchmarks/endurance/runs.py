@@ -25,7 +25,9 @@ def looks(n_runs: int, folder: Path) -> list[Held]:
     found = []
     for k in range(n_runs):
         with silence():
-            train.run(runs.compose([*runs.tiny(images, folder / f"run{k}"), f"seed={k}"]))
+            train.run(
+                runs.compose([*runs.tiny(images, folder / f"run{k}", draws=True), f"seed={k}"])
+            )
         found.append(held())
     return found
 

@@ -77,7 +77,7 @@ def observed(steps: int, folder: Path, n_looks: int = LOOKS) -> list[Look]:
     """Train for ``steps`` outer steps in ``folder``; what was seen in ``n_looks`` validations."""
     an_epoch, file = max(1, steps // n_looks), folder / "looks.jsonl"
     options = [
-        *runs.tiny(runs.make_images(folder / "images"), folder / "run"),
+        *runs.tiny(runs.make_images(folder / "images"), folder / "run", draws=True),
         *TINIEST,
         f"data.n_train_episodes={2 * an_epoch}",
         f"trainer.max_steps={steps}",

@@ -2,79 +2,85 @@
 
 This is the map Phi^k of the paper (Elsken et al. 2020, equation 3). It is a pure function: it runs
 under ``torch.func.grad`` and ``torch.func.vmap``, and leaves everything meta-learned untouched.
+
+Shapes: S support images, B of them in a w-step, A in an alpha-step, C, H, W an image, N ways, k steps,
+O operations; ``*T`` is nothing for one task and T for the tasks of a meta-batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from metanas_pl.algorithms.inner_optimizers import InnerOptimizer
+from metanas_pl.algorithms.inner_optimizers import InnerOptimizer, State, States
 from metanas_pl.types import Alphas, Mixing, Params, Theta
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
 
 
 class Batch(NamedTuple):
-    """Labelled images ``x (B, C, H, W)``, ``y (B,)`` and the noise of this pass over them, if any.
+    """Labelled images and the noise of this pass over them, if any.
 
-    ``drop_path`` are factors ``(cells, edges, O, B)``; ``noise`` is what the relaxation draws with, by
-    alpha; ``real`` and ``ways`` are as in :class:`Support`.
+    ``drop_path`` are factors; ``noise`` is what the relaxation draws with, by alpha; ``real`` and ``ways``
+    are as in :class:`Support`.
     """
 
-    x: Tensor
-    y: Tensor
-    drop_path: Tensor | None = None
+    x: Float[Tensor, "B C H W"]
+    y: Int[Tensor, " B"]
+    drop_path: Float[Tensor, "cells edges O B"] | None = None
     noise: Params | None = None
-    real: Tensor | None = None
-    ways: Tensor | None = None
+    real: Float[Tensor, " B"] | None = None
+    ways: Bool[Tensor, " N"] | None = None
 
 
 class Support(NamedTuple):
     """The support set of one episode and the minibatch that each of ``k`` inner steps takes from it.
 
     Attributes:
-        x: images ``(S, C, H, W)``.
-        y: labels ``(S,)``.
-        train_index: rows for the w-step, ``(k, B)``.
-        arch_index: rows for the alpha-step, ``(k, B)``.
-        drop_path: factors for both, ``(k, 2, cells, edges, O, B)``, or None.
+        x: images.
+        y: labels.
+        train_index: rows for the w-step.
+        arch_index: rows for the alpha-step.
+        drop_path: factors for both, or None.
         noise: noise of the relaxation for both, ``(k, 2, ...)`` by alpha, or None.
-        real: 1 for a row with an image, 0 for one that fills up a smaller episode, ``(S,)``; such rows have
-            a negative label and come last. None: all are images.
-        ways: which classes the episode has, ``(N,)``; None: all.
+        real: 1 for a row with an image, 0 for one that fills up a smaller episode; such rows have a label
+            below 0 and come last. None: all are images.
+        ways: which classes the episode has; None: all.
     """
 
-    x: Tensor
-    y: Tensor
-    train_index: Tensor
-    arch_index: Tensor
-    drop_path: Tensor | None = None
+    x: Float[Tensor, "*T S C H W"]
+    y: Int[Tensor, "*T S"]
+    train_index: Int[Tensor, "*T k B"]
+    arch_index: Int[Tensor, "*T k A"]
+    drop_path: Float[Tensor, "*T k 2 cells edges O B"] | None = None
     noise: Params | None = None
-    real: Tensor | None = None
-    ways: Tensor | None = None
+    real: Float[Tensor, "*T S"] | None = None
+    ways: Bool[Tensor, "*T N"] | None = None
 
     def train(self, step: int) -> Batch:
-        """The batch of the w-step."""
+        """Returns the batch of the w-step."""
         return self._take(self.train_index[step], step, 0)
 
     def arch(self, step: int) -> Batch:
-        """The batch of the alpha-step."""
+        """Returns the batch of the alpha-step."""
         return self._take(self.arch_index[step], step, 1)
 
     @property
-    def n_ways(self) -> Tensor:
-        """Classes of the episode, ``()``."""
+    def n_ways(self) -> Int[Tensor, ""]:
+        """Classes of the episode."""
         return self.y.max() + 1
 
     def first_noise(self) -> Params | None:
-        """The first noise drawn, for a forward pass outside the inner steps."""
+        """Returns the first noise drawn, for a forward pass outside the inner steps."""
         return None if self.noise is None else {k: n[0, 0] for k, n in self.noise.items()}
 
     def whole(self) -> Batch:
-        """All of it, without noise."""
+        """Returns all of it as one batch, without noise."""
         return Batch(self.x, self.y, real=self.real, ways=self.ways)
 
     def _take(self, rows: Tensor, step: int, which: int) -> Batch:
@@ -105,15 +111,15 @@ class Pass(NamedTuple):
     frozen: Params
 
     def mixing(self, alphas: Alphas) -> Mixing:
-        """Mixing weights of this pass."""
+        """Returns the mixing weights of this pass."""
         return self.objective.mixing(alphas, self.temperature, self.batch.noise)
 
-    def loss_at(self, weights: Params, mixing: Mixing) -> Tensor:
-        """Loss as a function of the adapting weights and the mixing weights."""
+    def loss_at(self, weights: Params, mixing: Mixing) -> Float[Tensor, ""]:
+        """Returns the loss as a function of the adapting weights and the mixing weights."""
         return self.objective.loss({**self.frozen, **weights}, mixing, self.batch)
 
-    def loss(self, weights: Params, alphas: Alphas) -> Tensor:
-        """Loss as a function of the adapting weights and the alphas."""
+    def loss(self, weights: Params, alphas: Alphas) -> Float[Tensor, ""]:
+        """Returns the loss as a function of the adapting weights and the alphas."""
         return self.loss_at(weights, self.mixing(alphas))
 
 
@@ -132,7 +138,7 @@ class InnerProblem(NamedTuple):
     weights: Params
     alphas: Alphas
     weight_optimizer: InnerOptimizer
-    weight_state: Any
+    weight_state: State
 
 
 class InnerSchedule(NamedTuple):
@@ -154,7 +160,12 @@ class InnerSchedule(NamedTuple):
         return len(self.temperatures)
 
     def temperature_after(self, step: int) -> float:
-        """Temperature of the point that is reached after so many inner steps; 0 is the start."""
+        """Returns the temperature of the point that so many inner steps reach; 0 is the start.
+
+        >>> schedule = InnerSchedule((1.0, 0.5), arch_steps=2, query_temperature=0.1)
+        >>> [schedule.temperature_after(step) for step in (0, 1, 2)]
+        [1.0, 1.0, 0.1]
+        """
         if step >= self.steps:
             return self.query_temperature
         return self.temperatures[max(step - 1, 0)]
@@ -185,7 +196,7 @@ class InnerLoop(NamedTuple):
     proximal: float = 0.0
 
     def weights_at(self, theta: Theta, step: int) -> Params:
-        """All weights as an inner step uses them: what is learned for each step is that of ``step``."""
+        """Returns all weights as inner step ``step`` uses them, with those learned for each step."""
         return {**theta.weights, **self.step_weights(theta.hyper, step)}
 
 
@@ -193,8 +204,8 @@ class Adapted(NamedTuple):
     """A point reached: theta there, optimizer states, and the training loss of the steps so far."""
 
     theta: Theta
-    states: tuple[Any, Any]
-    losses: tuple[Tensor, ...] = ()
+    states: States
+    losses: tuple[Float[Tensor, ""], ...] = ()
 
     @property
     def weights(self) -> Params:
@@ -212,9 +223,12 @@ def adapt(
     theta: Theta,
     support: Support,
     loop: InnerLoop,
-    states: tuple[Any, Any] | None = None,
+    states: States | None = None,
 ) -> Adapted:
-    """Adapt weights and alphas to one episode; the last of :func:`inner_steps`, or theta itself."""
+    """Returns weights and alphas adapted to one episode: the last of :func:`inner_steps`, or theta itself.
+
+    The map Phi^k of the paper, equation 3; arguments are those of :func:`inner_steps`.
+    """
     adapted = Adapted(theta, states or ((), ()))
     for adapted in inner_steps(objective, theta, support, loop, states):  # noqa: B007
         pass
@@ -226,10 +240,10 @@ def inner_steps(
     theta: Theta,
     support: Support,
     loop: InnerLoop,
-    states: tuple[Any, Any] | None = None,
+    states: States | None = None,
     first_order: bool = False,
 ) -> Iterator[Adapted]:
-    """The point after each inner step (DARTS: alpha-step, then w-step at the new alphas).
+    """Yields the point after each inner step (DARTS: alpha-step, then w-step at the new alphas).
 
     Args:
         objective: relaxation and loss.

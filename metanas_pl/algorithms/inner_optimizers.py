@@ -7,7 +7,7 @@ and ``torch.func.vmap``, and can itself be differentiated.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +15,25 @@ from torch import Tensor
 from metanas_pl.errors import UserError
 from metanas_pl.types import Params
 
-Rate = float | Callable[[str], float]
+RateByName = Callable[[str], float | Tensor]
+"""The rate of a parameter, by its name; a tensor where it is learned."""
+
+Rate = float | RateByName
+
+
+class AdamState(NamedTuple):
+    """First and second moments and the number of steps taken, a float scalar tensor."""
+
+    first: Params
+    second: Params
+    step: Tensor
+
+
+State = tuple[()] | AdamState
+"""What an optimizer carries from step to step; nothing for gradient descent."""
+
+States = tuple[State, State]
+"""States of the weights' and of the alphas' optimizer."""
 
 
 class InnerOptimizer(NamedTuple):
@@ -26,16 +44,8 @@ class InnerOptimizer(NamedTuple):
         update: ``update(grads, state, params) -> (params, state)``.
     """
 
-    init: Callable[[Params], Any]
-    update: Callable[[Params, Any, Params], tuple[Params, Any]]
-
-
-class AdamState(NamedTuple):
-    """First and second moments and the number of steps taken, a float scalar tensor."""
-
-    first: Params
-    second: Params
-    step: Tensor
+    init: Callable[[Params], State]
+    update: Callable[[Params, State, Params], tuple[Params, State]]
 
 
 def sgd(lr: Rate, weight_decay: float = 0.0) -> InnerOptimizer:
@@ -50,7 +60,7 @@ def sgd(lr: Rate, weight_decay: float = 0.0) -> InnerOptimizer:
     """
     rate = _per_name(lr)
 
-    def update(grads: Params, state: tuple[()], params: Params) -> tuple[Params, tuple[()]]:
+    def update(grads: Params, state: State, params: Params) -> tuple[Params, State]:
         grads = _decayed(grads, params, weight_decay)
         return {k: p - rate(k) * grads[k] for k, p in params.items()}, state
 
@@ -91,7 +101,8 @@ def adam(
         wide = torch.promote_types(like.dtype, torch.float32)  # bfloat16 has no 0.999
         return AdamState(zeros, zeros, like.new_zeros((), dtype=wide))
 
-    def update(grads: Params, state: AdamState, params: Params) -> tuple[Params, AdamState]:
+    def update(grads: Params, state: State, params: Params) -> tuple[Params, AdamState]:
+        assert isinstance(state, AdamState)
         grads = _decayed(grads, params, weight_decay)
         step = state.step + 1
         first = grads
@@ -130,7 +141,7 @@ def decoupled(optimizer: InnerOptimizer, lr: Rate, weight_decay: float) -> Inner
         return optimizer
     rate = _per_name(lr)
 
-    def update(grads: Params, state: Any, params: Params) -> tuple[Params, Any]:
+    def update(grads: Params, state: State, params: Params) -> tuple[Params, State]:
         moved, state = optimizer.update(grads, state, params)
         shrunk = {
             k: m - rate(k) * weight_decay * torch.where(grads[k] == 0, 0.0, params[k])
@@ -141,7 +152,7 @@ def decoupled(optimizer: InnerOptimizer, lr: Rate, weight_decay: float) -> Inner
     return InnerOptimizer(optimizer.init, update)
 
 
-def _per_name(lr: Rate) -> Callable[[str], float]:
+def _per_name(lr: Rate) -> RateByName:
     return lr if callable(lr) else lambda name: lr
 
 
@@ -163,7 +174,14 @@ def make_optimizer(
     weight_decay: float = 0.0,
     eps_root: float = 0.0,
 ) -> InnerOptimizer:
-    """Returns the inner optimizer called ``name``, ``sgd`` or ``adam``, with an L2 penalty."""
+    """Returns the inner optimizer called ``name``, ``sgd`` or ``adam``, with an L2 penalty.
+
+    Raises:
+        UserError: there is no such optimizer.
+
+    >>> make_optimizer("sgd", 0.1).init({"w": torch.ones(2)})
+    ()
+    """
     if name == "sgd":
         return sgd(lr, weight_decay)
     if name == "adam":

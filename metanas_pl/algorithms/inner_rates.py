@@ -29,12 +29,21 @@ class Rates(NamedTuple):
 
 
 def constant(rate: RateOf, steps: int) -> Rates:
-    """The configured rates; nothing is learned."""
+    """Returns the configured rates; nothing is learned.
+
+    >>> rates = constant(lambda name: 0.1, steps=5)
+    >>> rates.init({"w": torch.ones(2)}), rates.at({}, 3)("w")
+    ({}, 0.1)
+    """
     return Rates(lambda parameters: {}, lambda hyper, step: rate)
 
 
 def per_parameter(rate: RateOf, steps: int) -> Rates:
-    """Meta-SGD (Li et al. 2017): a rate for every single number, weights and alphas."""
+    """Meta-SGD (Li et al. 2017): a rate for every single number, weights and alphas.
+
+    >>> per_parameter(lambda name: 0.5, steps=5).init({"w": torch.ones(2)})
+    {'rate:w': tensor([0.5000, 0.5000])}
+    """
 
     def init(parameters: Params) -> Params:
         return {PREFIX + k: torch.full_like(p, rate(k)) for k, p in parameters.items()}
@@ -43,7 +52,11 @@ def per_parameter(rate: RateOf, steps: int) -> Rates:
 
 
 def per_layer_and_step(rate: RateOf, steps: int) -> Rates:
-    """MAML++ (Antoniou et al. 2019): a rate for every tensor and inner step; the last one goes on."""
+    """MAML++ (Antoniou et al. 2019): a rate for every tensor and inner step; the last one goes on.
+
+    >>> per_layer_and_step(lambda name: 0.5, steps=3).init({"w": torch.ones(2)})
+    {'rate:w': tensor([0.5000, 0.5000, 0.5000])}
+    """
 
     def init(parameters: Params) -> Params:
         return {PREFIX + k: p.new_full((steps,), rate(k)) for k, p in parameters.items()}

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from metanas_pl.engine.metrics import mean_interval95, paired_gain95
+from metanas_pl.training.episode_records import ACCURACIES, ALPHAS_HELD
 from metanas_pl.utils.files import write_whole
 
 PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
@@ -25,13 +26,14 @@ Results = dict[str, Any]
 def summarize(rows: Sequence[Mapping[str, Any]]) -> Results:
     """Test figures from the rows of the test episodes, in the order of the episodes."""
     results: Results = {"test/n_episodes": len(rows)}
-    names = ("accuracy", "accuracy_transductive", "accuracy_pruned", "accuracy_before_adaptation")
+    names = [*ACCURACIES, *([ALPHAS_HELD] if ALPHAS_HELD in rows[0] else [])]
     column = {n: torch.tensor([r[n] for r in rows], dtype=torch.float64) for n in names}
     for name, values in column.items():
         mean, interval = mean_interval95(values)
         results |= {f"test/{name}": mean, f"test/{name}_ci95": interval}
-    gain = paired_gain95(column["accuracy_before_adaptation"], column["accuracy"])
-    results["test/adaptation_gain"], results["test/adaptation_gain_ci95"] = gain
+    if ALPHAS_HELD in column:
+        gain = paired_gain95(column[ALPHAS_HELD], column["accuracy"])
+        results["test/adaptation_gain"], results["test/adaptation_gain_ci95"] = gain
     loss = paired_gain95(column["accuracy_pruned"], column["accuracy"])
     results["test/pruning_loss"], results["test/pruning_loss_ci95"] = loss
     if "pixel_nn" in rows[0]:
@@ -46,10 +48,21 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> Results:
             f"test/{name}_max": max(costs),
         }
     results |= {
+        "test/options_pruned_mean": sum(r["options_pruned"] for r in rows) / len(rows),
         "test/distinct_genotypes": len({r["genotype"] for r in rows}),
         "test/seconds_per_episode": sum(r["seconds"] for r in rows) / len(rows),
     }
     return results
+
+
+def of_the_module(module: Any) -> Results:
+    """Returns what can make figures true by construction: how heads start, and which choices are open."""
+    options = [alive.sum(-1) for alive in module.mask().values() if alive.shape[-1] > 1]
+    return {
+        "head": module.meta.head,
+        "test/choices": sum(n.numel() for n in options),
+        "test/open_choices": sum(int((n > 1).sum()) for n in options),
+    }
 
 
 def of_the_data(store: Any) -> Results:
@@ -80,6 +93,23 @@ def _without_nan(results: Results) -> Results:
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in results.items()}
 
 
+def by_construction(results: Results) -> set[str]:
+    """Returns the figures that say nothing about the run, because they could not be other ones.
+
+    An empty head is at chance; where pruning removed nothing it costs nothing; and there is one genotype
+    where the alphas do not adapt, unless each episode draws one, or where no choice is open.
+    """
+    known = set()
+    if results.get("head") == "zero":
+        known.add("test/accuracy_before_adaptation")
+    if not results.get("test/options_pruned_mean", 1):
+        known.add("test/pruning_loss")
+    one = results["test/distinct_genotypes"] == 1
+    if one and ("test/adaptation_gain" not in results or not results.get("test/open_choices", 1)):
+        known.add("test/distinct_genotypes")
+    return known
+
+
 def log(trainer: Any, results: Results) -> None:
     """Hand the loggers of the first process the numbers that the test has not given them."""
     if not trainer.is_global_zero:
@@ -92,7 +122,7 @@ def log(trainer: Any, results: Results) -> None:
 
 
 def print_table(results: Results, title: str) -> None:
-    """Print the results as one table."""
+    """Print the results as one table, without rows that are true by construction."""
     from rich.console import Console
     from rich.table import Table
 
@@ -110,20 +140,26 @@ def print_table(results: Results, title: str) -> None:
         ("accuracy, inductive, hard-pruned", "test/accuracy_pruned"),
         ("accuracy, transductive, relaxed", "test/accuracy_transductive"),
         ("accuracy before adaptation (0 inner steps)", "test/accuracy_before_adaptation"),
-        ("adaptation gain (paired)", "test/adaptation_gain"),
+        ("accuracy, alphas held still", f"test/{ALPHAS_HELD}"),
+        ("gain of adapting the alphas (paired)", "test/adaptation_gain"),
         ("lost by hard pruning (paired)", "test/pruning_loss"),
         ("nearest neighbour on pixels", "test/pixel_nn_accuracy"),
     ]
+    known = by_construction(results)
     for label, key in lines:
-        if key in results:
+        if key in results and key not in known:
             table.add_row(label, percent(key))
     for name, label in COSTS.items():
         mean, low, high = (results[f"test/{name}_{which}"] for which in ("mean", "min", "max"))
         table.add_row(f"{label} after pruning, mean (min–max)", f"{mean:,.0f} ({low:,}–{high:,})")
-    table.add_row(
-        "distinct genotypes / episodes",
-        f"{results['test/distinct_genotypes']} / {results['test/n_episodes']}",
-    )
+    if results.get("test/choices"):
+        left = f"{results['test/open_choices']} of {results['test/choices']}"
+        table.add_row("choices with more than one option left", left)
+    if "test/distinct_genotypes" not in known:
+        table.add_row(
+            "distinct genotypes / episodes",
+            f"{results['test/distinct_genotypes']} / {results['test/n_episodes']}",
+        )
     for label, key in (("training", "train/seconds"), ("test", "test/seconds")):
         if key in results:
             table.add_row(f"{label}, seconds", f"{results[key]:.0f}")

@@ -131,6 +131,7 @@ def test(
         results.update(report.summarize(rows) | training)
         results["test/seconds"] = time.perf_counter() - begin
         results.update({"seed": config.seed, "eval_seed": config.data.eval_seed})
+        results.update(report.of_the_module(module))
         results.update(report.of_the_data(datamodule.store) | report.environment())
         if trainer.is_global_zero:
             report.write(run_dir, results, rows)

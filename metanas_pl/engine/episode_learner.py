@@ -2,11 +2,14 @@
 
 ``EpisodeLearner.meta_gradient`` adapts to each episode and gives the mean meta-gradient;
 ``EpisodeLearner.evaluate`` adapts and tests. Both map one pure function of a task over the tasks.
+
+Shapes: ``*T`` nothing for one task, T for the tasks of a meta-batch; k inner steps.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +18,7 @@ from torch.utils import _pytree as pytree
 
 from metanas_pl.algorithms.heads import HEAD
 from metanas_pl.algorithms.inner_loop import InnerLoop, InnerSchedule
+from metanas_pl.algorithms.inner_optimizers import States
 from metanas_pl.algorithms.meta.averaging import MeanOfTasks, mean_of_finite
 from metanas_pl.algorithms.meta.meta_gradients import MetaGradient
 from metanas_pl.algorithms.nas.relaxations import temperatures
@@ -25,29 +29,34 @@ from metanas_pl.config.compatibility import check_pair
 from metanas_pl.engine.episode_network import EpisodeNetwork
 from metanas_pl.engine.episode_problem import EpisodeProblem
 from metanas_pl.engine.inner_loop_factory import InnerLoopFactory
+from metanas_pl.engine.method_functions import meta_functions, nas_functions
 from metanas_pl.engine.metrics import sound_accuracy
 from metanas_pl.engine.task_batch import TaskBatch, prepare, task
 from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.base import SearchSpace, to_alive
 from metanas_pl.search_spaces.costs import Costs
-from metanas_pl.types import Alphas, Mask, Mixing, Params, Theta
-from metanas_pl.utils.functions import resolve_all
+from metanas_pl.types import Alphas, Episodes, Mask, Mixing, Params, Theta
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+Results = TypeVar("Results")
 
 
 class Evaluation(NamedTuple):
-    """Per task (T,): query accuracies and loss; and the mixing weights of the adapted network.
+    """Query accuracies and loss, and the mixing weights of the adapted network.
 
     ``accuracy`` is inductive and relaxed; ``transductive``, ``pruned`` and ``before`` (no inner step,
     inductive) change one thing each.
     """
 
-    accuracy: Tensor
-    transductive: Tensor
-    pruned: Tensor
-    before: Tensor
-    loss: Tensor
+    accuracy: Float[Tensor, "*T"]
+    transductive: Float[Tensor, "*T"]
+    pruned: Float[Tensor, "*T"]
+    before: Float[Tensor, "*T"]
+    loss: Float[Tensor, "*T"]
     mixing: Mixing
-    inner_losses: Tensor
+    inner_losses: Float[Tensor, "*T k"]
 
 
 class Clock(NamedTuple):
@@ -65,13 +74,19 @@ class PreparedBatch(NamedTuple):
     network: EpisodeNetwork
     loop: InnerLoop
 
-    def problem(self, of_task: TaskBatch, **more: Any) -> EpisodeProblem:
-        """Returns one of the tasks as a problem (see :class:`EpisodeProblem` for ``more``)."""
-        return EpisodeProblem(self.network, self.loop, of_task, **more)
+    def problem(
+        self,
+        of_task: TaskBatch,
+        query_norm: str = "inductive",
+        states: States | None = None,
+        outer_step: int = 0,
+    ) -> EpisodeProblem:
+        """Returns one of the tasks as a problem; see there for the arguments."""
+        return EpisodeProblem(self.network, self.loop, of_task, query_norm, states, outer_step)
 
 
 def most(steps: int, asked: int | None) -> int:
-    """``asked`` of ``steps`` inner steps; None is all of them.
+    """Returns ``asked`` of ``steps`` inner steps; None is all of them.
 
     >>> most(5, None), most(5, 3), most(5, 50)
     (5, 3, 5)
@@ -90,12 +105,7 @@ class EpisodeLearner:
     ) -> None:
         check_pair(nas, meta)
         self.space, self.nas, self.meta = space, nas, meta
-        names = (
-            *("relaxation", "input_relaxation", "meta_prune_relaxation"),
-            *("alpha_gradient", "noise", "perturb", "regulariser"),
-        )
-        self.method = resolve_all(nas, "nas", names)
-        self.meta_learner = resolve_all(meta, "meta", ("meta_gradient", "rates"))
+        self.method, self.meta_learner = nas_functions(nas), meta_functions(meta)
         self.loops = InnerLoopFactory(
             space, nas, meta, self.method, self.meta_learner["rates"], costs
         )
@@ -111,7 +121,11 @@ class EpisodeLearner:
         return clock.warm_up or not self.nas.adapts_alphas
 
     def relaxation(
-        self, alphas: Alphas, temperature: float, mask: Mask | None, noise: Params | None = None
+        self,
+        alphas: Alphas,
+        temperature: float,
+        mask: Mask | None = None,
+        noise: Params | None = None,
     ) -> Mixing:
         """Returns mixing weights: operations and inputs of nodes each by their relaxation."""
         relax, of_inputs = self.method["relaxation"], self.method["input_relaxation"]
@@ -168,7 +182,13 @@ class EpisodeLearner:
         return InnerSchedule(taken, most(steps, asked) if moving else 0, t_min)
 
     def prepare(
-        self, theta: Theta, episode: Any, seed: int, steps: int, size: int | None, drop: float = 0.0
+        self,
+        theta: Theta,
+        episode: Episodes,
+        seed: int,
+        steps: int,
+        size: int | None,
+        drop: float = 0.0,
     ) -> TaskBatch:
         """Returns episodes with the minibatches and the noise of the inner loop."""
         shape = self.space.drop_path_shape() if drop > 0 else None
@@ -178,7 +198,7 @@ class EpisodeLearner:
         return prepare(episode, seed, steps, size, (shape, drop), (draw, shapes, per_task))
 
     def in_training(
-        self, theta: Theta, episode: Any, *, seed: int, mask: Mask, clock: Clock
+        self, theta: Theta, episode: Episodes, *, seed: int, mask: Mask, clock: Clock
     ) -> PreparedBatch:
         """Returns episodes as meta-training learns them."""
         inner = self.meta.inner
@@ -190,7 +210,7 @@ class EpisodeLearner:
         return PreparedBatch(tasks, network, self.loops.make(theta, schedule, network.unused))
 
     def in_test(
-        self, theta: Theta, episode: Any, *, seed: int, mask: Mask, plan: EvaluationConfig
+        self, theta: Theta, episode: Episodes, *, seed: int, mask: Mask, plan: EvaluationConfig
     ) -> PreparedBatch:
         """Returns episodes as validation and test learn them."""
         inner = self.meta.inner
@@ -207,23 +227,27 @@ class EpisodeLearner:
     def meta_gradient(
         self,
         theta: Theta,
-        episode: Any,
+        episode: Episodes,
         *,
         seed: int,
         mask: Mask,
         clock: Clock = Clock(),  # noqa: B008
-        states: Any = None,
-    ) -> tuple[MeanOfTasks, Any]:
-        """Mean meta-gradient over the finite tasks of ``episode``, and the inner states to carry on.
+        states: States | None = None,
+    ) -> tuple[MeanOfTasks, States | None]:
+        """Returns the mean meta-gradient over the finite tasks, and the inner states to carry on.
 
-        In warm-up the alphas' meta-gradient is zero.
-        Carried inner states go from task to task in order; otherwise ``states`` stays None.
+        Args:
+            theta: the meta-parameters.
+            episode: T episodes.
+            seed: the run's seed, for minibatches and noise.
+            mask: alphas that meta-pruning has left alive.
+            clock: how far meta-training is. In warm-up the alphas' meta-gradient is zero.
+            states: carried inner states go from task to task in order; otherwise they stay None.
         """
         batch = self.in_training(theta, episode, seed=seed, mask=mask, clock=clock)
-        known = {"query_norm": self.meta.query_norm, "outer_step": clock.outer_step}
 
-        def of_task(data: TaskBatch, states: Any = None) -> MetaGradient:
-            problem = batch.problem(data, states=states, **known)
+        def of_task(data: TaskBatch, states: States | None = None) -> MetaGradient:
+            problem = batch.problem(data, self.meta.query_norm, states, clock.outer_step)
             return self.meta_learner["meta_gradient"](theta, problem)
 
         if self.meta.inner.state == "carried":
@@ -233,8 +257,8 @@ class EpisodeLearner:
         learned = self._of_theta(per_task.gradient, theta, clock)
         return mean_of_finite(per_task._replace(gradient=learned)), states
 
-    def _map(self, of_task: Any, tasks: TaskBatch) -> Any:
-        """``of_task`` of every task, by the backend."""
+    def _map(self, of_task: Callable[[TaskBatch], Results], tasks: TaskBatch) -> Results:
+        """Returns ``of_task`` of every task, by the backend."""
         support = tasks.support
         rows, pixels = support.train_index.shape[-1], support.x[0, 0, 0].numel()
         at_once = tasks_at_once(
@@ -243,10 +267,13 @@ class EpisodeLearner:
         return map_tasks(of_task, tasks, self.backend, at_once)
 
     def _one_after_the_other(
-        self, of_task: Any, tasks: TaskBatch, states: Any
-    ) -> tuple[MetaGradient, Any]:
+        self,
+        of_task: Callable[[TaskBatch, States | None], MetaGradient],
+        tasks: TaskBatch,
+        states: States | None,
+    ) -> tuple[MetaGradient, States | None]:
         """``of_task`` of every task; one that comes to no finite result leaves the states as they were."""
-        results: list[Any] = []
+        results: list[MetaGradient] = []
         for t in range(tasks.query_y.shape[0]):
             results.append(of_task(task(tasks, t), states))
             if all(leaf.isfinite().all() for leaf in pytree.tree_leaves(results[-1])):
@@ -269,11 +296,37 @@ class EpisodeLearner:
         return Theta(weights, alphas, hyper)
 
     def evaluate(
-        self, theta: Theta, episode: Any, *, seed: int, mask: Mask, plan: EvaluationConfig
+        self, theta: Theta, episode: Episodes, *, seed: int, mask: Mask, plan: EvaluationConfig
     ) -> Evaluation:
-        """Adapt to each episode and test it on its queries, four ways."""
+        """Returns what comes of adapting to each episode and testing it on its queries, four ways.
+
+        Args:
+            theta: the meta-parameters.
+            episode: T episodes.
+            seed: the run's seed, for minibatches and noise.
+            mask: alphas that meta-pruning has left alive.
+            plan: what adapts, and how long.
+
+        Raises:
+            UserError: a meta-learned head has other ways than the episodes.
+        """
         batch = self.in_test(theta, episode, seed=seed, mask=mask, plan=plan)
         return self._map(lambda data: self._tested(batch.problem(data), theta), batch.tasks)
+
+    def accuracy(
+        self, theta: Theta, episode: Episodes, *, seed: int, mask: Mask, plan: EvaluationConfig
+    ) -> Float[Tensor, "*T"]:
+        """Returns the inductive, relaxed accuracy after adaptation alone, ``(T,)``."""
+        batch = self.in_test(theta, episode, seed=seed, mask=mask, plan=plan)
+
+        def of_task(data: TaskBatch) -> Tensor:
+            problem = batch.problem(data)
+            adapted = problem.adapt(theta).theta
+            logits = problem.query_logits(*problem.at(adapted, problem.n_steps))
+            return sound_accuracy(logits, problem.task.query_y)
+
+        accuracies: Tensor = self._map(of_task, batch.tasks)
+        return accuracies
 
     def _tested(self, problem: EpisodeProblem, theta: Theta) -> Evaluation:
         """Returns accuracies of one task before and after its adaptation."""

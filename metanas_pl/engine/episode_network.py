@@ -1,9 +1,11 @@
-"""The network of one episode: what a search space computes for a support set and for queries."""
+"""The network of one episode: what a search space computes for a support set and for queries.
+
+Shapes: B images of a batch, Q queries, C, H, W an image, N ways, F features or logits; T tasks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +18,11 @@ from metanas_pl.algorithms.inner_loop import Batch, Objective, Support
 from metanas_pl.algorithms.nas.relaxations import apply_threshold
 from metanas_pl.algorithms.parallel.grouped import call_grouped
 from metanas_pl.errors import UserError
-from metanas_pl.search_spaces.base import Alive, Context, SearchSpace
-from metanas_pl.types import Alphas, Mask, Mixing, Params, Theta
+from metanas_pl.search_spaces.base import Alive, Context, Reference, SearchSpace
+from metanas_pl.types import Alphas, Mask, Mixing, Params, Relaxation, Theta
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class EpisodeNetwork(NamedTuple):
@@ -38,7 +43,7 @@ class EpisodeNetwork(NamedTuple):
     """
 
     space: SearchSpace
-    relaxation: Callable[..., Mixing]
+    relaxation: Relaxation
     head: str
     n_ways: int
     mask: Mask
@@ -56,16 +61,16 @@ class EpisodeNetwork(NamedTuple):
         )
 
     def objective(self) -> Objective:
-        """What the inner loop descends on."""
+        """Returns what the inner loop descends on."""
         return Objective(self.mixing, self.loss)
 
-    def loss(self, weights: Params, mixing: Mixing, batch: Batch) -> Tensor:
-        """Cross-entropy of a batch, normalised by its own statistics; a label of -100 does not count."""
+    def loss(self, weights: Params, mixing: Mixing, batch: Batch) -> Float[Tensor, ""]:
+        """Returns the cross-entropy of a batch, by its own statistics; a label of -100 does not count."""
         return F.cross_entropy(self.logits(weights, mixing, batch), batch.y)
 
-    def logits(self, weights: Params, mixing: Mixing, batch: Batch) -> Tensor:
-        """Logits ``(B, N)`` of a labelled batch, normalised by its own statistics."""
-        context = self._context(drop_path=batch.drop_path, reference=batch.real)
+    def logits(self, weights: Params, mixing: Mixing, batch: Batch) -> Float[Tensor, "B N"]:
+        """Returns the logits of a labelled batch, normalised by its own statistics."""
+        context = self._context(batch.real)._replace(drop_path=batch.drop_path)
         if self.head != "prototypes":
             return _of_ways(self._forward(weights, mixing, batch.x, context), batch.ways)
         features = self._forward(weights, mixing, batch.x, context._replace(head=False))
@@ -77,13 +82,19 @@ class EpisodeNetwork(NamedTuple):
         weights: Params,
         mixing: Mixing,
         support: Support,
-        query_x: Tensor,
+        query_x: Float[Tensor, "Q C H W"],
         norm: str,
-        query_real: Tensor | None = None,
-    ) -> Tensor:
-        """Logits of the query set, ``(Q, N)``, with ``norm`` inductive or transductive.
+        query_real: Float[Tensor, " Q"] | None = None,
+    ) -> Float[Tensor, "Q N"]:
+        """Returns the logits of the query set.
 
-        ``query_real`` are the rows with an image, as ``support.real``.
+        Args:
+            weights, mixing: the adapted network.
+            support: the episode's support set.
+            query_x: query images.
+            norm: batch norm by the statistics of the support images (``inductive``), which tells one query
+                nothing of another, or of all queries (``transductive``).
+            query_real: the rows with an image, as ``support.real``.
         """
         context = self._context(head=self.head != "prototypes")
         n_support = support.x.shape[0]
@@ -102,7 +113,7 @@ class EpisodeNetwork(NamedTuple):
         return _of_ways(asked, support.ways)
 
     def start(self, theta: Theta, support: Support, temperature: float) -> Theta:
-        """Where a task starts: theta, with an empty head or one from class means unless it is learned.
+        """Returns where a task starts: theta, with an empty head or one from class means unless learned.
 
         Raises:
             UserError: a meta-learned head has other ways than the episode.
@@ -121,13 +132,13 @@ class EpisodeNetwork(NamedTuple):
         head = empty_head(theta.weights["head.weight"], self.n_ways)
         if self.head == "prototype_init":
             mixing = self.mixing(theta.alphas, temperature, support.first_noise())
-            context = self._context(head=False, reference=support.real)
+            context = self._context(support.real, head=False)
             features = self._forward(theta.weights, mixing, support.x, context)
             head = prototype_head(features, support.y, self.n_ways)
         return theta._replace(weights={**theta.weights, **head})
 
-    def _context(self, **values: Any) -> Context:
-        return Context(auxiliary_skip=self.auxiliary_skip, alive=self.alive)._replace(**values)
+    def _context(self, reference: Reference = None, head: bool = True) -> Context:
+        return Context(reference, auxiliary_skip=self.auxiliary_skip, head=head, alive=self.alive)
 
     def _forward(self, weights: Params, mixing: Mixing, x: Tensor, context: Context) -> Tensor:
         on_cpu = x.device.type == "cpu"  # a look at values makes the host wait for a GPU
@@ -154,10 +165,10 @@ def forward_tasks(
     space: SearchSpace,
     weights: Params,
     mixing: Mixing,
-    x: Tensor,
+    x: Float[Tensor, "T B C H W"],
     context: Context,
-) -> Tensor:
-    """Logits or features ``(T, B, F)`` of T tasks at once; every tensor has a leading task dimension."""
+) -> Float[Tensor, "T B F"]:
+    """Returns logits or features of T tasks at once; every tensor has a leading task dimension."""
     tasks, batch = x.shape[:2]
     if context.drop_path is not None:
         context = context._replace(drop_path=context.drop_path.movedim(0, -1))
@@ -171,8 +182,12 @@ def forward_tasks(
     return outputs.view(batch, tasks, -1).transpose(0, 1)
 
 
-def channels_last(x: Tensor) -> Tensor:
-    """``x (B, C, H, W)`` with channels last in memory, for C = 1 by its strides alone."""
+def channels_last(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+    """Returns ``x`` with channels last in memory, for C = 1 by its strides alone.
+
+    >>> channels_last(torch.zeros(2, 3, 4, 4)).stride()
+    (48, 1, 12, 3)
+    """
     height, width, channels = x.shape[2], x.shape[3], x.shape[1]
     strides = (height * width * channels, 1, width * channels, channels)
     return x.permute(0, 2, 3, 1).contiguous().as_strided(x.shape, strides)

@@ -1,18 +1,25 @@
-"""One episode as a meta-learner differentiates it (``algorithms.meta.meta_gradients.Problem``)."""
+"""One episode as a meta-learner differentiates it (``algorithms.meta.meta_gradients.Problem``).
+
+Shapes: Q queries, N ways.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from metanas_pl.algorithms.inner_loop import Adapted, InnerLoop, adapt, inner_steps
+from metanas_pl.algorithms.inner_optimizers import States
 from metanas_pl.engine.episode_network import EpisodeNetwork
 from metanas_pl.engine.metrics import episode_accuracy
 from metanas_pl.engine.task_batch import TaskBatch
 from metanas_pl.types import Mixing, Params, Theta
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class EpisodeProblem(NamedTuple):
@@ -31,7 +38,7 @@ class EpisodeProblem(NamedTuple):
     loop: InnerLoop
     task: TaskBatch
     query_norm: str = "inductive"
-    states: Any = None
+    states: States | None = None
     outer_step: int = 0
 
     @property
@@ -67,20 +74,22 @@ class EpisodeProblem(NamedTuple):
         mixing = self.network.mixing(theta.alphas, temperature, self.task.query_noise())
         return self.loop.weights_at(theta, step), mixing
 
-    def query_logits(self, weights: Params, mixing: Mixing, norm: str | None = None) -> Tensor:
-        """Returns logits ``(Q, N)`` of the queries, by ``query_norm`` unless told otherwise."""
+    def query_logits(
+        self, weights: Params, mixing: Mixing, norm: str | None = None
+    ) -> Float[Tensor, "Q N"]:
+        """Returns logits of the queries, by ``query_norm`` unless told otherwise."""
         task = self.task
         return self.network.query_logits(
             weights, mixing, task.support, task.query_x, norm or self.query_norm, task.query_real
         )
 
-    def query_loss(self, theta: Theta, step: int) -> tuple[Tensor, Tensor]:
+    def query_loss(self, theta: Theta, step: int) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Returns loss and accuracy on the query set at a point that so many inner steps have reached."""
         logits = self.query_logits(*self.at(theta, step))
         y = self.task.query_y
         return F.cross_entropy(logits, y), episode_accuracy(logits, y)
 
-    def support_loss(self, theta: Theta) -> Tensor:
+    def support_loss(self, theta: Theta) -> Float[Tensor, ""]:
         """Returns the loss on the whole support set, at the temperature of the queries."""
         return self.network.loss(*self.at(theta, self.n_steps), self.task.support.whole())
 

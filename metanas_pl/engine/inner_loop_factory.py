@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from metanas_pl.algorithms.heads import HEAD
 from metanas_pl.algorithms.inner_loop import InnerLoop, InnerSchedule
-from metanas_pl.algorithms.inner_optimizers import InnerOptimizer, decoupled, make_optimizer
+from metanas_pl.algorithms.inner_optimizers import (
+    InnerOptimizer,
+    RateByName,
+    decoupled,
+    make_optimizer,
+)
+from metanas_pl.algorithms.inner_rates import RateOf, Rates
 from metanas_pl.algorithms.nas.regularisers import cost_penalty
 from metanas_pl.config import MetaConfig, NASConfig
+from metanas_pl.engine.method_functions import NASFunctions
 from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.base import SearchSpace
 from metanas_pl.search_spaces.costs import Costs, expected_cost
 from metanas_pl.search_spaces.ops.primitives import BatchStatNorm
 from metanas_pl.types import Mixing, Params, Theta
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 STEP = "step:"
 EPS_ROOT = 1e-12
@@ -42,8 +52,8 @@ class InnerLoopFactory:
         space: SearchSpace,
         nas: NASConfig,
         meta: MetaConfig,
-        method: dict[str, Any],
-        rates: Callable[..., Any],
+        method: NASFunctions,
+        rates: Callable[[RateOf, int], Rates],
         costs: Costs | None = None,
     ) -> None:
         self.space, self.nas, self.meta = space, nas, meta
@@ -52,7 +62,7 @@ class InnerLoopFactory:
         self.regulariser = self._regulariser(costs)
 
     def hyper(self, theta: Theta) -> Params:
-        """Initial values of what is meta-learned beside weights and alphas."""
+        """Returns initial values of what is meta-learned beside weights and alphas."""
         moving = {k: w for k, w in theta.weights.items() if self.moves(k)}
         hyper = self._rates(theta).init({**moving, **theta.alphas})
         for name in self.step_norms:
@@ -117,7 +127,7 @@ class InnerLoopFactory:
             return False
         return adapts == "all" or (adapts == "head") == is_head
 
-    def _rates(self, theta: Theta) -> Any:
+    def _rates(self, theta: Theta) -> Rates:
         inner = self.meta.inner
         head_lr = inner.weight_lr if inner.head_lr is None else inner.head_lr
 
@@ -137,10 +147,7 @@ class InnerLoopFactory:
         """The method's penalty and that of cost-aware search."""
         own, cost, space = self.method["regulariser"], self.nas.cost, self.space
 
-        def of_operations(mixing: Mixing) -> Tensor:
-            return own(space.of_kind("operation", mixing))
-
-        of_method = None if own is None else of_operations
+        of_method = None if own is None else lambda m: own(space.of_kind("operation", m))
         if cost.kind == "none":
             return of_method
         if costs is None or not costs.parts:
@@ -154,8 +161,8 @@ class InnerLoopFactory:
         return penalty
 
 
-def of_ways(rate: Callable[[str], Any], share: Tensor) -> Callable[[str], Any]:
-    """Rates for an episode with ``share`` times the ways of the training: the head's grow with it.
+def of_ways(rate: RateByName, share: Float[Tensor, ""]) -> RateByName:
+    """Returns rates for an episode with ``share`` times the ways of the training: the head's grow with it.
 
     The gradient of the mean loss at a row of the head shrinks as 1 / ways. With this rate the first step
     from an empty head gives every class  rate / trained ways * (its mean feature - that of all),  however
@@ -165,7 +172,7 @@ def of_ways(rate: Callable[[str], Any], share: Tensor) -> Callable[[str], Any]:
 
 
 def affine_norms(space: SearchSpace) -> list[str]:
-    """Names of the scales and shifts of batch norms."""
+    """Returns the names of the scales and shifts of batch norms."""
     norms = (n for n, m in space.named_modules() if isinstance(m, BatchStatNorm))
     known = dict(space.named_parameters())
     return [f"{n}.{p}" for n in norms for p in ("weight", "bias") if f"{n}.{p}" in known]

@@ -3,17 +3,24 @@
 An interval is the half-width ``t * s / sqrt(n)`` over ``n`` episodes, ``s`` the sample standard deviation
 (divisor ``n - 1``). From 30 episodes on t is 1.96, the convention of the few-shot literature; for fewer it
 is the quantile of Student's t distribution.
+
+Shapes: T tasks or episodes, S support images, Q queries, N ways; ``*T`` is nothing for one task.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
 from metanas_pl.errors import UserError
+from metanas_pl.types import Episodes
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 _Z95 = 1.96
 _T95 = (
@@ -50,15 +57,12 @@ _T95 = (
 """The 97.5 % quantile of Student's t for 1, 2, … degrees of freedom."""
 
 
-def episode_accuracy(logits: Tensor, y: Tensor) -> Tensor:
-    """Fraction of each episode's queries that are classified correctly; a negative label is no query.
+def episode_accuracy(logits: Tensor, y: Tensor) -> Float[Tensor, "*T"]:
+    """Returns the fraction of each episode's queries that are classified correctly, between 0 and 1.
 
     Args:
-        logits: ``(..., Q, N)`` scores of Q queries for N classes.
-        y: ``(..., Q)`` class indices.
-
-    Returns:
-        ``(...)`` accuracies between 0 and 1.
+        logits: ``(*T, Q, N)`` scores of Q queries for N classes.
+        y: ``(*T, Q)`` class indices; a negative label is no query.
 
     Raises:
         UserError: the shapes do not belong together.
@@ -74,8 +78,8 @@ def episode_accuracy(logits: Tensor, y: Tensor) -> Tensor:
     return (logits.argmax(-1) == y).sum(-1) / (y >= 0).sum(-1)
 
 
-def sound_accuracy(logits: Tensor, y: Tensor) -> Tensor:
-    """:func:`episode_accuracy` of one episode, NaN if logits of a query are NaN or infinite.
+def sound_accuracy(logits: Float[Tensor, "Q N"], y: Int[Tensor, " Q"]) -> Float[Tensor, ""]:
+    """Returns :func:`episode_accuracy` of one episode, NaN if logits of a query are NaN or infinite.
 
     Minus infinity is the logit of a class that the episode does not have.
 
@@ -87,7 +91,7 @@ def sound_accuracy(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def mean_interval95(values: Tensor) -> tuple[float, float]:
-    """Mean of ``values (T,)`` and the half-width of its 95 % interval, in float64.
+    """Returns the mean of ``values (T,)`` and the half-width of its 95 % interval, in float64.
 
     The interval of one value is NaN, as nothing is known of it; without values the mean is NaN, too.
 
@@ -105,13 +109,13 @@ def mean_interval95(values: Tensor) -> tuple[float, float]:
 
 
 def paired_gain95(a: Tensor, b: Tensor) -> tuple[float, float]:
-    """Mean of ``b - a`` over the same episodes, and the half-width of its 95 % interval.
+    """Returns the mean of ``b - a`` over the same episodes, and the half-width of its 95 % interval.
 
     Pairing removes the difficulty of the episodes, so it resolves smaller differences between two
     models than their two separate intervals do.
 
     Args:
-        a: ``(T,)`` one value per episode of the model to compare with.
+        a: ``(T,)`` one value for each episode, of the model to compare with.
         b: ``(T,)`` values of the other model on the same episodes in the same order.
 
     Raises:
@@ -153,16 +157,16 @@ class EpisodeMean(Metric):
     total: Tensor
     squares: Tensor
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
         for name in ("n", "total", "squares"):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, values: Tensor) -> None:
-        """Add episodes.
+        """Adds episodes.
 
         Args:
-            values: ``(T,)`` one value per episode.
+            values: ``(T,)`` one for each episode.
 
         Raises:
             UserError: ``values`` has another number of dimensions.
@@ -172,18 +176,20 @@ class EpisodeMean(Metric):
         self.total += values.sum()
         self.squares += values.square().sum()
 
-    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+    def _apply(
+        self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = ""
+    ) -> torch.nn.Module:
         try:
-            return super()._apply(fn, *args, **kwargs)
+            return super()._apply(fn, exclude_state)
         except TypeError:  # there is no float64 where it goes
-            return super().set_dtype(torch.float32)._apply(fn, *args, **kwargs)
+            return super().set_dtype(torch.float32)._apply(fn, exclude_state)
 
-    def compute(self) -> Tensor:
-        """Mean over all episodes, a float64 scalar; NaN without any."""
+    def compute(self) -> Float[Tensor, ""]:
+        """Returns the mean over all episodes, a float64 scalar; NaN without any."""
         return self.total / self.n
 
-    def interval95(self) -> Tensor:
-        """Half-width of the 95 % interval of the mean, a float64 scalar.
+    def interval95(self) -> Float[Tensor, ""]:
+        """Returns the half-width of the 95 % interval of the mean, a float64 scalar.
 
         NaN for one episode, and for none. With several ranks it is a collective operation: call it on
         all of them, before the metric is reset.
@@ -210,17 +216,10 @@ def _half_width(n: Tensor, squared_deviations: Tensor) -> Tensor:
     return quantile * (variance / n).sqrt()
 
 
-def pixel_nearest_neighbour(episode: Any) -> Tensor:
-    """Accuracy of a nearest neighbour on pixels, per task: the floor that learning must beat.
-
-    Args:
-        episode: a batch of T episodes.
-
-    Returns:
-        Accuracies, shape ``(T,)``.
-    """
-    pixels = (x.flatten(2).float() for x in (episode.query_x, episode.support_x))
-    distance_TQS = torch.cdist(*pixels)  # which takes no half precision
+def pixel_nearest_neighbour(episode: Episodes) -> Float[Tensor, " T"]:
+    """Returns the accuracy of a nearest neighbour on pixels, of each task: the floor to beat."""
+    queries, known = (x.flatten(2).float() for x in (episode.query_x, episode.support_x))
+    distance_TQS = torch.cdist(queries, known)  # which takes no half precision
     n_ways = int(episode.support_y.max()) + 1
     classes = episode.support_y.unsqueeze(-1) == torch.arange(n_ways, device=distance_TQS.device)
     nearest = distance_TQS.unsqueeze(-1).masked_fill(~classes.unsqueeze(1), torch.inf).amin(2)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import is_dataclass
-from typing import Any
 
 from metanas_pl.config import (
     CellSpaceConfig,
@@ -19,16 +18,27 @@ from metanas_pl.config import (
 )
 from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.base import SearchSpace
+from metanas_pl.types import Settings
 from metanas_pl.utils.functions import resolve
 
 BUILDER_ARGUMENTS = {"in_channels", "image_size", "n_ways", "search"}
 SCHEMAS = (CellSpaceConfig, Conv4Config, Nasbench201Config, ResNet12Config)
+SpaceConfig = CellSpaceConfig | Conv4Config | Nasbench201Config | ResNet12Config
 
 
 def build_space(
-    config: Any, nas: NASConfig, image_shape: tuple[int, int, int], n_ways: int
+    config: SpaceConfig | Settings,
+    nas: NASConfig,
+    image_shape: tuple[int, int, int],
+    n_ways: int,
 ) -> SearchSpace:
-    """The search space that the builder of a complete configuration makes for these images and ways.
+    """Returns the search space that the builder of a complete configuration makes.
+
+    Args:
+        config: settings of the space, ``builder`` among them.
+        nas: the NAS method.
+        image_shape: ``(C, H, W)`` of the images.
+        n_ways: classes of an episode.
 
     Raises:
         UserError: it cannot be imported, or has not what the NAS method needs.
@@ -52,14 +62,14 @@ def build_space(
     )
 
 
-def is_ours(config: Mapping[str, Any]) -> bool:
-    """Whether a space's ``builder`` was written in this package."""
+def is_ours(config: Settings) -> bool:
+    """Returns whether a space's ``builder`` was written in this package."""
     builder = resolve(config["builder"], "space.builder")
     return str(getattr(builder, "__module__", "")).startswith("metanas_pl.search_spaces.")
 
 
-def check_builder(config: Mapping[str, Any]) -> None:
-    """Refuse a builder that a stranger names, unless it was clearly written to be one.
+def check_builder(config: Settings) -> None:
+    """Refuses a builder that a stranger names, unless it was clearly written to be one.
 
     A function that takes whatever it is given may do whatever the rest of ``config`` says.
 
@@ -72,8 +82,8 @@ def check_builder(config: Mapping[str, Any]) -> None:
         raise UserError(f"space.builder={config['builder']} does not name its arguments {names}")
 
 
-def complete(config: Any) -> dict[str, Any]:
-    """A space's settings with defaults for what is not named; without ``builder``, a space of cells.
+def complete(config: object) -> Settings:
+    """Returns a space's settings with defaults for what is missing; without ``builder``, a space of cells.
 
     A space from another package is its own authority and stays as it is.
 
@@ -82,7 +92,7 @@ def complete(config: Any) -> dict[str, Any]:
     """
     mapping = isinstance(config, Mapping) or is_dataclass(config)
     check(mapping, "space", config, "give a mapping or one of its schemas")
-    values: dict[str, Any] = plain(config)
+    values = plain(config)
     builder = values.get("builder", CellSpaceConfig.builder)
     schema = next((schema for schema in SCHEMAS if schema.builder == builder), None)
     return values if schema is None else plain(from_plain(schema, values))

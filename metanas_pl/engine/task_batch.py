@@ -1,9 +1,12 @@
-"""Episodes as the method sees them: with the minibatches and the noise of their inner loop."""
+"""Episodes as the method sees them: with the minibatches and the noise of their inner loop.
+
+Shapes: T tasks, S support images, Q queries, C, H, W an image, k inner steps, B images of a minibatch,
+O operations; ``*T`` is nothing for one task and T for the tasks of a meta-batch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,9 +15,11 @@ from torch.utils import _pytree as pytree
 
 from metanas_pl.algorithms.inner_loop import Support
 from metanas_pl.algorithms.noise import drop_path, episode_generator, minibatches
-from metanas_pl.types import Params
+from metanas_pl.engine.method_functions import Draw
+from metanas_pl.types import Episodes, Params
 
-Draw = Callable[[tuple[int, ...], torch.Generator], Tensor]
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
 
 
 class TaskBatch(NamedTuple):
@@ -25,15 +30,24 @@ class TaskBatch(NamedTuple):
     """
 
     support: Support
-    query_x: Tensor
-    query_y: Tensor
+    query_x: Float[Tensor, "*T Q C H W"]
+    query_y: Int[Tensor, "*T Q"]
     n_ways: int
-    query_real: Tensor | None = None
+    query_real: Float[Tensor, "*T Q"] | None = None
     noise_at_query: bool = False
 
     def query_noise(self) -> Params | None:
-        """Noise of the forward pass over the queries; None for the most likely architecture."""
+        """Returns the noise of the forward pass over the queries; None for the most likely architecture."""
         return self.support.first_noise() if self.noise_at_query else None
+
+
+class _Draws(NamedTuple):
+    """Minibatches ``(k, B)`` of both passes of the inner steps of one task, and their noise."""
+
+    train: Int[Tensor, "k B"]
+    arch: Int[Tensor, "k B"]
+    drops: Float[Tensor, "k 2 cells edges O B"] | None
+    noise: Params | None
 
 
 def task(tasks: TaskBatch, t: int) -> TaskBatch:
@@ -42,27 +56,27 @@ def task(tasks: TaskBatch, t: int) -> TaskBatch:
 
 
 def prepare(
-    episode: Any,
+    episode: Episodes,
     seed: int,
     steps: int,
     batch_size: int | None,
     drop: tuple[tuple[int, ...] | None, float],
     relaxation: tuple[Draw | None, dict[str, tuple[int, ...]], bool],
 ) -> TaskBatch:
-    """Add minibatches and noise to a batch of episodes; they depend on each episode's index alone.
+    """Returns a batch of episodes with minibatches and noise; they depend on each episode's index alone.
 
     An episode of a batch may be smaller than its tensors: rows without an image come last and have a label
     below 0. They take part in nothing, and each episode gets what it would get alone.
 
     Args:
-        episode: ``support_x (T, S, C, H, W)``, ``support_y``, ``query_x``, ``query_y``, ``index (T,)``.
+        episode: T episodes.
         seed: the run's seed.
         steps: inner steps.
         batch_size: samples of an inner step; None takes the support set.
         drop: ``(cells, edges, O)`` of drop path, or None, and its probability.
         relaxation: how noise is drawn, or None; the shape of each alpha; whether once a task.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[_Draws] = []
     ways, sizes, n_queries = _sizes(episode)
     draw, shapes, per_task = relaxation
     for index, size in zip(episode.index.tolist(), sizes, strict=True):
@@ -76,21 +90,18 @@ def prepare(
             passes = (1, 1) if per_task else (steps, 2)
             noise = {k: draw((*passes, *shape), generator) for k, shape in shapes.items()}
             noise = {k: n.expand(steps, 2, *n.shape[2:]) for k, n in noise.items()}
-        rows.append({"train": train, "arch": arch, "drops": drops, "noise": noise})
-    width = max(row["train"].shape[1] for row in rows)
+        rows.append(_Draws(train, arch, drops, noise))
+    width = max(row.train.shape[1] for row in rows)
     rows = [_widened(row, width, episode.support_y.shape[1] - 1) for row in rows]
     device = episode.support_x.device
-    stacked = pytree.tree_map(
+    stacked: _Draws = pytree.tree_map(
         lambda *leaves: None if leaves[0] is None else torch.stack(leaves).to(device), *rows
     )
     present = torch.arange(max(ways)) < torch.tensor(ways)[:, None]
     support = Support(
         episode.support_x,
         episode.support_y,
-        stacked["train"],
-        stacked["arch"],
-        stacked["drops"],
-        stacked["noise"],
+        *stacked,
         _real(episode.support_x, episode.support_y, sizes),
         None if present.all() else present.to(device),
     )
@@ -99,7 +110,7 @@ def prepare(
     return TaskBatch(support, episode.query_x, episode.query_y, max(ways), query_real, at_query)
 
 
-def _sizes(episode: Any) -> tuple[list[int], list[int], list[int]]:
+def _sizes(episode: Episodes) -> tuple[list[int], list[int], list[int]]:
     """Classes, support images and query images of each task; one look at the device for all of them."""
     y, query_y = episode.support_y, episode.query_y
     counts = torch.stack([y.amax(1) + 1, (y >= 0).sum(1), (query_y >= 0).sum(1)])
@@ -112,13 +123,11 @@ def _real(x: Tensor, y: Tensor, counts: list[int]) -> Tensor | None:
     return None if min(counts) == y.shape[1] else (y >= 0).to(x.dtype)
 
 
-def _widened(row: dict[str, Any], width: int, blank: int) -> dict[str, Any]:
+def _widened(row: _Draws, width: int, blank: int) -> _Draws:
     """Minibatches of ``width`` samples and factors for them; what is missing is the row ``blank``."""
-    missing = width - row["train"].shape[1]
-    if not missing:
+    missing = (0, width - row.train.shape[1])
+    if not missing[1]:
         return row
-    fills = {"train": blank, "arch": blank, "drops": 0}
-    wider = {
-        k: F.pad(row[k], (0, missing), value=v) for k, v in fills.items() if row[k] is not None
-    }
-    return {**row, **wider}
+    train, arch = (F.pad(rows, missing, value=blank) for rows in (row.train, row.arch))
+    drops = None if row.drops is None else F.pad(row.drops, missing)
+    return row._replace(train=train, arch=arch, drops=drops)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEAST_SIDE = 96  # an image is drawn with at least so many pixels
-GAP, BLOCK_GAP, MARGIN = 8, 32, 24
-HEADER, TITLE = 40, 56
+GAP, BLOCK_GAP, MARGIN, TOP = 8, 24, 24, 92
 LABEL_WIDTH, LABEL_LINES = 26, 3  # letters, lines
 FONT_SIZE = 7.5
+LINE = 1.25 * FONT_SIZE * DPI / 72
 EDGE, SUPPORT, PAPER = (203, 213, 225), (219, 234, 254), (255, 255, 255)
 GREY = "#475569"
 
@@ -52,79 +52,44 @@ def draw_contact_sheet(
     ['pets', 'support', 'queries', 'cat', 'dog']
     """
     labels = [_label(*pair) for pair in zip(names, groups or [""] * len(names), strict=True)]
-    side = support[0].shape[-1] * -(-LEAST_SIDE // support[0].shape[-1])
-    widths = [max(len(row) for row in block) for block in (support, query)]
-    left = MARGIN + max(_text_width(line) for name, group in labels for line in (*name, group))
-    layout = _Layout(side, left + 2 * GAP, widths[0], widths[1], len(names))
-    width = max(layout.width, MARGIN + _text_width(title, 1.2) + MARGIN)
-    figure, axes = canvas((0, width / DPI), (0, layout.height / DPI))
+    blocks = {
+        "support": _paint(support, SUPPORT, ink_is_one),
+        "queries": _paint(query, PAPER, ink_is_one),
+    }
+    rows = blocks["support"].shape[0]
+    left = MARGIN + max(_text_width(line) for lines, group in labels for line in (*lines, group))
+    x = left + GAP
+    right = x + sum(block.shape[1] + BLOCK_GAP for block in blocks.values())
+    width, height = max(right, 2 * MARGIN + _text_width(title, 1.2)), TOP + rows + MARGIN
+    figure, axes = canvas((0, width / DPI), (0, height / DPI))
     figure.set_dpi(DPI)
-    axes.invert_yaxis()  # pixels are counted from above
-    extent = (0, layout.width / DPI, layout.height / DPI, 0)
-    sheet = _paint(layout, support, query, ink_is_one)
-    axes.set_autoscale_on(False)
-    axes.imshow(sheet, extent=extent, interpolation="nearest", aspect="auto")
-    _write(axes, MARGIN, MARGIN + 8, title, ha="left", fontsize=1.2 * FONT_SIZE)
-    for name, column, n in (("support", 0, widths[0]), ("queries", widths[0], widths[1])):
-        middle = (layout.x(column) + layout.x(column + n - 1) + side) / 2
-        _write(axes, middle, layout.top - HEADER / 2, name, color=GREY)
+    axes.set(xlim=(0, width), ylim=(height, 0), autoscale_on=False)  # pixels, counted from above
+    _write(axes, MARGIN, MARGIN + GAP, title, ha="left", fontsize=1.2 * FONT_SIZE)
+    for name, block in blocks.items():
+        end = x + block.shape[1]
+        axes.imshow(block, extent=(x, end, TOP + rows, TOP), interpolation="nearest", aspect="auto")
+        _write(axes, (x + end) / 2, TOP - 0.8 * LINE, name, color=GREY)
+        x = end + BLOCK_GAP
     for k, (lines, group) in enumerate(labels):
-        _write_label(axes, left, layout.y(k) + side / 2, lines, group)
+        middle = TOP + (k + 0.5) * rows / len(labels)
+        _write(axes, left, middle - LINE / 2 * bool(group), "\n".join(lines), ha="right")
+        if group:
+            _write(axes, left, middle + LINE / 2 * len(lines), group, ha="right", color=GREY)
     return figure
 
 
-class _Layout(NamedTuple):
-    """Where things are, in pixels from the upper left corner."""
-
-    side: int
-    left: int
-    n_support: int
-    n_query: int
-    n_rows: int
-
-    @property
-    def top(self) -> int:
-        return TITLE + HEADER
-
-    @property
-    def width(self) -> int:
-        return self.x(self.n_support + self.n_query) - GAP + MARGIN
-
-    @property
-    def height(self) -> int:
-        return self.y(self.n_rows) - GAP + MARGIN
-
-    def x(self, column: int) -> int:
-        """Left side of a column; the support columns come first."""
-        gap = BLOCK_GAP if column >= self.n_support else 0
-        return self.left + column * (self.side + GAP) + gap
-
-    def y(self, row: int) -> int:
-        """Upper side of a row."""
-        return self.top + row * (self.side + GAP)
-
-
-def _paint(layout: _Layout, support: ClassRow, query: ClassRow, ink_is_one: bool) -> np.ndarray:
-    """All images on one sheet, ``(height, width, 3)`` uint8."""
-    sheet = np.full((layout.height, layout.width, 3), PAPER, dtype=np.uint8)
-    right = layout.x(layout.n_support - 1) + layout.side
-    band = slice(layout.y(0) - GAP, layout.y(layout.n_rows)), slice(layout.left - GAP, right + GAP)
-    sheet[band] = SUPPORT
-    for first, block in ((0, support), (layout.n_support, query)):
-        for row, images in enumerate(block):
-            for k, image in enumerate(images):
-                y, x = layout.y(row), layout.x(first + k)
-                sheet[y - 1 : y + layout.side + 1, x - 1 : x + layout.side + 1] = EDGE
-                picture = _enlarge(255 - image if ink_is_one else image, layout.side)
-                sheet[y : y + layout.side, x : x + layout.side] = picture
-    return sheet
-
-
-def _enlarge(image: np.ndarray, side: int) -> np.ndarray:
-    """``(C, H, W)`` to ``(side, side, 3)`` by repeating pixels."""
-    factor = side // image.shape[-1]
-    large = image.repeat(factor, axis=1).repeat(factor, axis=2)
-    return np.broadcast_to(large, (3, side, side)).transpose(1, 2, 0)
+def _paint(rows: ClassRow, paper: tuple[int, int, int], ink_is_one: bool) -> np.ndarray:
+    """Images on paper, a class a row, each with a thin edge: ``(height, width, 3)`` uint8."""
+    factor = -(-LEAST_SIDE // rows[0].shape[-1])
+    pitch, columns = factor * rows[0].shape[-1] + GAP, max(map(len, rows))
+    tiles = np.full((len(rows), columns, pitch, pitch, 3), paper, dtype=np.uint8)
+    inside = slice(GAP // 2, -GAP // 2)
+    around = slice(GAP // 2 - 1, 1 - GAP // 2)
+    for k, images in enumerate(rows):
+        large = images.repeat(factor, axis=2).repeat(factor, axis=3).transpose(0, 2, 3, 1)
+        tiles[k, : len(images), around, around] = EDGE
+        tiles[k, : len(images), inside, inside] = 255 - large if ink_is_one else large
+    return tiles.swapaxes(1, 2).reshape(len(rows) * pitch, columns * pitch, 3)
 
 
 def _label(name: str, group: str) -> tuple[list[str], str]:
@@ -161,20 +126,5 @@ def _text_width(text: str, scale: float = 1.0) -> int:
 
 def _write(axes: Axes, x: float, y: float, text: str, **style: Any) -> None:
     """Text at a pixel; names are no formulas."""
-    look: dict[str, Any] = {
-        **LABEL,
-        "fontsize": FONT_SIZE,
-        "color": DARK,
-        "parse_math": False,
-        **style,
-    }
-    axes.text(x / DPI, y / DPI, text, **look)
-
-
-def _write_label(axes: Axes, right: float, middle: float, lines: list[str], group: str) -> None:
-    """The lines of a name and below them its group, as a block around ``middle``."""
-    height = 1.25 * FONT_SIZE * DPI / 72
-    rows = [(line, DARK) for line in lines] + [(group, GREY)] * bool(group)
-    first = middle - height * (len(rows) - 1) / 2
-    for k, (line, colour) in enumerate(rows):
-        _write(axes, right, first + k * height, line, ha="right", color=colour)
+    look = {**LABEL, "fontsize": FONT_SIZE, "color": DARK, "parse_math": False, **style}
+    axes.text(x, y, text, **look)

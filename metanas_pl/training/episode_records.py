@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from metanas_pl.engine.episode_learner import Evaluation
 from metanas_pl.engine.metrics import pixel_nearest_neighbour
 from metanas_pl.search_spaces.base import SearchSpace
 from metanas_pl.search_spaces.costs import Costs, reachable_cost
+from metanas_pl.types import Mixing
 
 ACCURACIES = {
     "accuracy": "accuracy",
@@ -19,6 +21,8 @@ ACCURACIES = {
     "accuracy_before_adaptation": "before",
 }
 """Name of each accuracy in logs and files, and its field of ``Evaluation``."""
+ALPHAS_HELD = "accuracy_alphas_held"
+"""Name of the accuracy of the same network with its alphas held still, where they adapt."""
 
 Rows = list[dict[str, Any]]
 
@@ -28,6 +32,7 @@ def rows_of(
     costs: Mapping[str, Costs],
     batch: Any,
     result: Evaluation,
+    held: Tensor | None,
     seconds: float,
 ) -> Rows:
     """A row for each episode of ``batch``: accuracies, costs and genotype of the adapted network.
@@ -37,19 +42,32 @@ def rows_of(
         costs: costs of its parts, by kind.
         batch: the episodes.
         result: what came of them.
+        held: accuracies ``(T,)`` with the alphas held still; None if they do not adapt.
         seconds: adaptation and test of one episode.
     """
     pixels, rows = pixel_nearest_neighbour(batch), []
     for t, index in enumerate(batch.index.tolist()):
-        mixing = space.prune({k: w[t] for k, w in result.mixing.items()})
+        relaxed = {k: w[t] for k, w in result.mixing.items()}
+        mixing = space.prune(relaxed)
         genotype = space.genotype(mixing)
         row = {"episode": index}
         row |= {key: float(getattr(result, field)[t]) for key, field in ACCURACIES.items()}
+        row |= {} if held is None else {ALPHAS_HELD: float(held[t])}
         row |= {"pixel_nn": float(pixels[t]), "loss": float(result.loss[t])}
+        row["options_pruned"] = n_removed(relaxed, mixing)
         row |= {kind: reachable_cost(space, cost, mixing) for kind, cost in costs.items()}
         text = "" if genotype is None else str(genotype).replace("\n", "; ")
         rows.append({**row, "genotype": text, "seconds": seconds})
     return rows
+
+
+def n_removed(relaxed: Mixing, pruned: Mixing) -> int:
+    """Returns how many options that still had a mixing weight are removed by hard pruning.
+
+    >>> n_removed({"a": torch.tensor([0.6, 0.4])}, {"a": torch.tensor([1.0, 0.0])})
+    1
+    """
+    return sum(int(((w != 0) & (pruned[k] == 0)).sum()) for k, w in relaxed.items())
 
 
 def gathered(rows: Rows) -> Rows:

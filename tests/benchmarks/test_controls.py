@@ -31,10 +31,9 @@ NETWORKS = {
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run, with images large enough for Conv4."""
     folder = tmp_path_factory.mktemp("controls")
-    images = runs.make_images(folder / "images")
     train.run(runs.compose([*runs.tiny(images, folder / "run"), "data.image_size=16"]))
     return folder / "run"
 

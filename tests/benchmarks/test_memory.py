@@ -25,6 +25,7 @@ def test_a_peak_is_that_of_the_computation(
     assert float(capsys.readouterr().out) > before + 100
 
 
+@pytest.mark.nightly
 def test_the_peak_of_the_process_that_starts_it_does_not_count() -> None:
     large = bytearray(b"x") * 10**9
     code = "from benchmarks.memory import own_peak_mb; print(own_peak_mb())"

@@ -13,7 +13,7 @@ import pytest
 from metanas_pl.cli import app, console, report
 from metanas_pl.cli.factories import make_module
 from metanas_pl.cli.summary import describe
-from tests.runs import compose, execute, make_images, tiny
+from tests.runs import compose, execute, tiny
 
 ENCODINGS = ["cp1252", "cp932", "gbk", "ascii"]
 RESULTS: dict[str, Any] = {
@@ -90,12 +90,15 @@ def test_streams_that_cannot_be_changed_stay(monkeypatch: pytest.MonkeyPatch) ->
     "env",
     [
         {"PYTHONIOENCODING": "ascii", "TERM": "dumb"},
-        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "NO_COLOR": "1"},
+        pytest.param(
+            {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "NO_COLOR": "1"},
+            marks=pytest.mark.nightly,
+        ),
     ],
 )
-def test_a_whole_training(env: dict[str, str], tmp_path: Path) -> None:
+def test_a_whole_training(images: Path, env: dict[str, str], tmp_path: Path) -> None:
     """With the progress bar, in 30 columns, and with its results at the end."""
-    options = tiny(make_images(tmp_path / "images"), tmp_path / "run")
+    options = tiny(images, tmp_path / "run")
     options = [o for o in options if "progress" not in o]
     done = execute("train", options, tmp_path, COLUMNS="30", **env)
     assert done.returncode == 0, done.stderr
@@ -104,10 +107,9 @@ def test_a_whole_training(env: dict[str, str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_data_commands(encoding: str, tmp_path: Path) -> None:
+def test_data_commands(images: Path, encoding: str, tmp_path: Path) -> None:
     from metanas_pl.cli.data.main import main
 
-    images = make_images(tmp_path / "images")
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict")
     prepare = ["prepare", "folder", f"root={images}", "image_size=12"]
     with pytest.MonkeyPatch.context() as patch:

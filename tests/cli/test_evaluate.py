@@ -16,11 +16,6 @@ from metanas_pl.cli import app, evaluate, train
 from tests import runs
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return runs.make_images(tmp_path_factory.mktemp("images") / "root")
-
-
 def trained(images: Path, run_dir: Path, head: str) -> Path:
     more = [f"meta.head={head}", "seed=3", "meta.inner.weight_lr=0.05", "meta.inner.alpha_lr=0.5"]
     train.run(runs.compose([*runs.tiny(images, run_dir), *more]))
@@ -40,11 +35,16 @@ def learned_head(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def evaluated(
-    run: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str
+    run: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *overrides: str,
+    draws: bool = False,
 ) -> dict[str, Any]:
     """Results of the console script, in this process."""
     checkpoint = run / "checkpoints" / "best.ckpt"
     quiet = ["trainer.enable_progress_bar=false", "callbacks.progress=null"]
+    quiet += [] if draws else ["callbacks.architecture=null"]
     arguments = [f"ckpt_path={checkpoint}", f"hydra.run.dir={folder}", *quiet, *overrides]
     monkeypatch.setattr(sys, "argv", ["metanas-evaluate", *arguments])
     evaluate.main()
@@ -78,7 +78,7 @@ def test_the_same_figures_digit_for_digit(
     head: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = request.getfixturevalue(f"{head}_head")
-    results = evaluated(run, tmp_path, monkeypatch)
+    results = evaluated(run, tmp_path, monkeypatch, draws=True)
     assert figures(results) == figures(json.loads((run / "results.json").read_text()))
     rows = [runs.read_rows(folder / "episodes_test.csv") for folder in (run, tmp_path)]
     assert rows[0] == rows[1]
@@ -113,9 +113,11 @@ def test_the_seed_of_evaluation_and_the_seed_of_the_run_can_be_set(
     assert seeds == {"other": (5, 0), "others": (3, 1)}
 
 
+@pytest.mark.nightly
 def test_in_a_process_of_its_own_from_another_folder(zero_head: Path, tmp_path: Path) -> None:
     checkpoint = zero_head / "checkpoints" / "best.ckpt"
-    done = runs.execute("evaluate", [f"ckpt_path={checkpoint}"], tmp_path)
+    words = [f"ckpt_path={checkpoint}", "callbacks.architecture=null"]
+    done = runs.execute("evaluate", words, tmp_path)
     assert done.returncode == 0, done.stderr
     (found,) = tmp_path.glob("outputs/*/*/results.json")
     results = json.loads(found.read_text())
@@ -150,26 +152,30 @@ def test_what_does_not_fit_the_network_is_refused(
 
 
 def test_what_adapts(zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    losses = {}
+    losses, figures = {}, {}
     for adapt in ("both", "weights", "alphas", "nothing"):
         folder = tmp_path / adapt
         results = evaluated(zero_head, folder, monkeypatch, f"evaluation.adapt={adapt}")
         rows = runs.read_rows(folder / "episodes_test.csv")
         losses[adapt] = [float(row["loss"]) for row in rows]
+        figures[adapt] = results
         if adapt == "nothing":
             assert results["test/accuracy"] == results["test/accuracy_before_adaptation"]
-            assert results["test/adaptation_gain"] == results["test/adaptation_gain_ci95"] == 0.0
     assert len({tuple(values) for values in losses.values()}) >= 3
     assert losses["both"] != losses["weights"] != losses["nothing"]
+    for adapt, held in (("both", "weights"), ("alphas", "nothing")):
+        of_held = figures[held]["test/accuracy"]
+        assert figures[adapt]["test/accuracy_alphas_held"] == of_held
+        assert "test/accuracy_alphas_held" not in figures[held]
 
 
 def test_other_steps(zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {}
-    for steps in (1, 3, 6):
+    for steps in (1, 3):
         evaluated(zero_head, tmp_path / str(steps), monkeypatch, f"evaluation.steps={steps}")
         rows[steps] = runs.read_rows(tmp_path / str(steps) / "episodes_test.csv")
     assert rows[3] == runs.read_rows(zero_head / "episodes_test.csv")
-    assert rows[1] != rows[3] != rows[6]
+    assert rows[1] != rows[3]
 
 
 def test_another_data_set(

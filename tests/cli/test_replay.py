@@ -11,10 +11,10 @@ from tests import runs
 
 
 @pytest.fixture(scope="module")
-def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_dir(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run whose training images are augmented."""
     folder = tmp_path_factory.mktemp("replayed")
-    options = runs.tiny(runs.make_images(folder / "images"), folder / "run")
+    options = runs.tiny(images, folder / "run")
     train.run(runs.compose([*options, "data.augment={crop: 1}", "trainer.max_steps=3"]))
     return folder / "run"
 

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -54,7 +54,6 @@ def gather_with(other: EpisodeMean) -> Callable[..., list[Tensor]]:
     return gather
 
 
-@settings(deadline=None)
 @given(ACCURACIES, st.integers(0, 50))
 def test_agrees_with_numpy_whatever_the_batches(values: list[float], cut: int) -> None:
     metric = EpisodeMean()

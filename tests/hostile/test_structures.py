@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metanas_pl.config import DataConfig, EvaluationConfig, InnerConfig, NASConfig, from_plain
@@ -47,14 +47,12 @@ READERS = {
 
 
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
-@settings(max_examples=25, deadline=None)
 @given(tree=trees | values)
 def test_any_structure(read: Callable[[Any], Any], tree: Any) -> None:
     with suppress(ValueError):
         read(tree)
 
 
-@settings(max_examples=25, deadline=None)
 @given(tree=trees)
 def test_the_table_of_a_store(tree: Any) -> None:
     with suppress(ValueError, LookupError, TypeError):  # which its reader turns into the first

@@ -53,8 +53,8 @@ def test_ink_is_black_on_white(tmp_path: Path) -> None:
     for ink_is_one, corner in ((True, 0), (False, 255)):
         figure = draw_contact_sheet([ink], [ink], ["a"], "t", ink_is_one=ink_is_one)
         sheet = read_png(figure, tmp_path / "s.png")
-        x = int(figure.axes[0].texts[1].get_position()[0] * 200)  # the middle of "support"
-        y = int(figure.axes[0].texts[3].get_position()[1] * 200)  # the middle of the row
+        x = int(figure.axes[0].texts[1].get_position()[0])  # the middle of "support"
+        y = int(figure.axes[0].texts[3].get_position()[1])  # the middle of the row
         assert (sheet[y - 5, x - 5] == corner).all() and (sheet[y + 5, x + 5] == 255 - corner).all()
 
 

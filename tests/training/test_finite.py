@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,10 @@ def test_one_figure_of_one_episode(field: str, value: float) -> None:
     ("stage", "named"),
     [("val", r"^the weights after outer step \d"), ("test", r"^ckpt_path=.*best\.ckpt: .*test ep")],
 )
-def test_a_run_ends_with_the_name_of_its_weights(stage: str, named: str, tmp_path: Path) -> None:
-    options = runs.tiny(runs.make_images(tmp_path / "images"), tmp_path / "run")
+def test_a_run_ends_with_the_name_of_its_weights(
+    images: Path, stage: str, named: str, tmp_path: Path
+) -> None:
+    options = runs.tiny(images, tmp_path / "run")
     spoil = f"+callbacks.spoil={{_target_: tests.training.test_finite.Spoil, stage: {stage}}}"
     with pytest.raises(RunFailed, match=named):
         train.run(runs.compose([*options, spoil]))
@@ -64,9 +67,12 @@ def test_a_run_ends_with_the_name_of_its_weights(stage: str, named: str, tmp_pat
 
 
 def test_an_evaluation_names_its_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    train.run(runs.compose(runs.tiny(runs.make_images(tmp_path / "images"), tmp_path / "run")))
+    shutil.copytree(finished, tmp_path / "run")
     best = tmp_path / "run" / "checkpoints" / "best.ckpt"
     content = runs.load(best)
     name = next(key for key in content["state_dict"] if key.startswith("space."))

@@ -75,11 +75,6 @@ def test_a_tally_is_that_of_a_loop_over_the_tasks() -> None:
     assert tally.close_step(OneProcess()).scores.isnan().all()
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return runs.make_images(tmp_path_factory.mktemp("images") / "root")
-
-
 def planted(images: Path, run_dir: Path, episodes: list[int], *more: str) -> list[str]:
     """A run of 6 outer steps of 2 tasks, some of which fail."""
     plant = f"+callbacks.plant={{_target_: tests.runs.Plant, episodes: {episodes}}}"

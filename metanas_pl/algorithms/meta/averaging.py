@@ -1,8 +1,11 @@
-"""The mean over the tasks of a meta-batch, without those that came to no finite result."""
+"""The mean over the tasks of a meta-batch, without those that came to no finite result.
+
+Shapes: T tasks.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,21 +14,24 @@ from torch.utils import _pytree as pytree
 from metanas_pl.algorithms.meta.meta_gradients import MetaGradient
 from metanas_pl.types import Theta
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
 
 class MeanOfTasks(NamedTuple):
-    """Mean meta-gradient, query loss and accuracy of the tasks that are ``finite (T,)``.
+    """Mean meta-gradient, query loss and accuracy of the tasks that are ``finite``.
 
     If none is, the gradient is zero, and loss and accuracy are NaN.
     """
 
     gradient: Theta
-    loss: Tensor
-    accuracy: Tensor
-    finite: Tensor
+    loss: Float[Tensor, ""]
+    accuracy: Float[Tensor, ""]
+    finite: Bool[Tensor, " T"]
 
 
-def finite_tasks(per_task: MetaGradient) -> Tensor:
-    """Which tasks have a finite loss and a meta-gradient of finite norm, ``(T,)``.
+def finite_tasks(per_task: MetaGradient) -> Bool[Tensor, " T"]:
+    """Returns which tasks have a finite loss and a meta-gradient of finite norm.
 
     A norm overflows long before its entries do, in float32 at 1.8e19: means of such gradients are finite.
     """
@@ -34,7 +40,9 @@ def finite_tasks(per_task: MetaGradient) -> Tensor:
 
 
 def mean_of_finite(per_task: MetaGradient) -> MeanOfTasks:
-    """Average results with a leading task dimension; bit for bit the plain mean if all are finite.
+    """Returns the mean of results with a leading task dimension.
+
+    Bit for bit it is the plain mean if all are finite.
 
     >>> gradient = Theta({"w": torch.tensor([[1.0], [torch.nan], [3.0]])}, {})
     >>> mean_of_finite(MetaGradient(gradient, torch.ones(3), torch.ones(3))).gradient.weights

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,7 +51,12 @@ def imaml(
 
 
 def conjugate_gradient(system: Callable[[Theta], Theta], right: Theta, steps: int) -> Theta:
-    """``steps`` iterations towards ``system(x) = right``, for a symmetric positive definite system.
+    """Returns the point after ``steps`` iterations towards ``system(x) = right`` (Hestenes & Stiefel 1952).
+
+    Args:
+        system: a symmetric positive definite linear map.
+        right: the right side; the start is 0.
+        steps: iterations.
 
     >>> right = Theta({"w": torch.tensor([2.0, 8.0])}, {})
     >>> double = lambda t: Theta({"w": 2 * t.weights["w"]}, {})
@@ -71,7 +75,7 @@ def conjugate_gradient(system: Callable[[Theta], Theta], right: Theta, steps: in
     return solution
 
 
-def _combine(a: Any, x: Theta, b: Any, y: Theta) -> Theta:
+def _combine(a: float | Tensor, x: Theta, b: float | Tensor, y: Theta) -> Theta:
     """``a x + b y``."""
     return Theta(
         *({k: a * p + b * q[k] for k, p in part.items()} for part, q in zip(x, y, strict=True))

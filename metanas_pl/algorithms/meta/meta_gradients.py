@@ -4,18 +4,24 @@ A meta-learner is a function ``(theta, problem) -> MetaGradient``. It decides ho
 differentiated; averaging over the tasks of a meta-batch and the outer optimizer lie outside.
 To add one, write a function here (or in your own package) and name it in ``configs/meta/``; keyword-only
 arguments are its options (``meta.options``).
+
+Shapes: ``*T`` nothing for one task, T for the tasks of a meta-batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from metanas_pl.algorithms.inner_loop import Adapted
+from metanas_pl.algorithms.inner_optimizers import States
 from metanas_pl.types import Theta
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 class Problem(Protocol):
@@ -40,10 +46,10 @@ class Problem(Protocol):
     def inner_steps(self, theta: Theta, first_order: bool = False) -> Iterator[Adapted]:
         """Yields the point after each inner step; ``first_order`` takes gradients as constants."""
 
-    def query_loss(self, theta: Theta, step: int) -> tuple[Tensor, Tensor]:
+    def query_loss(self, theta: Theta, step: int) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Returns loss and accuracy on the query set at a point that so many inner steps have reached."""
 
-    def support_loss(self, theta: Theta) -> Tensor:
+    def support_loss(self, theta: Theta) -> Float[Tensor, ""]:
         """Returns the loss on the whole support set, at the temperature of the queries."""
 
     def adapting(self, theta: Theta) -> Theta:
@@ -57,9 +63,9 @@ class MetaGradient(NamedTuple):
     """
 
     gradient: Theta
-    loss: Tensor
-    accuracy: Tensor
-    states: tuple[Any, Any] = ((), ())
+    loss: Float[Tensor, "*T"]
+    accuracy: Float[Tensor, "*T"]
+    states: States = ((), ())
 
 
 def reptile(theta: Theta, problem: Problem) -> MetaGradient:
@@ -129,7 +135,7 @@ def mamlpp(
 
 
 def step_shares(n_steps: int, outer_step: int, until: int) -> tuple[float, ...]:
-    """Share of each inner step in the multi-step loss: even at first, all to the last at ``until``.
+    """Returns the share of each step in the multi-step loss: even at first, all to the last at ``until``.
 
     >>> step_shares(4, 0, 100), step_shares(2, 50, 100), step_shares(2, 200, 100)
     ((0.25, 0.25, 0.25, 0.25), (0.25, 0.75), (0.0, 1.0))

@@ -1,15 +1,28 @@
-"""Pruning of the meta-architecture for good (MetaNAS, section 4: soft pruning)."""
+"""Pruning of the meta-architecture for good (MetaNAS, section 4: soft pruning).
+
+Shapes: ``*E`` edges or nodes, O options of one choice.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from metanas_pl.algorithms.nas.relaxations import is_member
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
 
-def alive_after(weight: Tensor, alive: Tensor, threshold: float, nameable: Tensor) -> Tensor:
-    """Returns which options stay alive, ``(..., O)``: those that weigh at least ``threshold``.
+
+def alive_after(
+    weight: Float[Tensor, "*E O"],
+    alive: Bool[Tensor, "*E O"],
+    threshold: float,
+    nameable: Float[Tensor, "*E O"],
+) -> Bool[Tensor, "*E O"]:
+    """Returns which options stay alive: those that weigh at least ``threshold``.
 
     The largest of a choice always stays, and so does the largest that a genotype may name.
 

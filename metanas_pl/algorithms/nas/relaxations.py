@@ -3,16 +3,22 @@
 An architecture is a flat ``dict[str, Tensor]``. Every tensor's **last** dimension holds one choice:
 the primitives of an edge, ``(..., O)``, or the input pairs of a node, ``(P,)``. A relaxation turns
 logits into weights of the same shape, so it need not know which is which.
+
+Shapes: ``*E`` edges or nodes, O options of one choice.
 """
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from metanas_pl.types import Alphas, Mask, Mixing, Params
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
 
 
 def softmax(
@@ -39,15 +45,19 @@ def softmax(
     }
 
 
-def switch_off(alpha: Tensor, mask: Mask | None, name: str) -> Tensor:
-    """Logits with minus infinity where ``mask`` is False."""
+def switch_off(alpha: Float[Tensor, "*E O"], mask: Mask | None, name: str) -> Float[Tensor, "*E O"]:
+    """Returns logits with minus infinity where ``mask`` is False.
+
+    >>> switch_off(torch.tensor([1.0, 2.0]), {"normal_0": torch.tensor([True, False])}, "normal_0")
+    tensor([1., -inf])
+    """
     if mask is None or name not in mask:
         return alpha
     return alpha.masked_fill(~mask[name], -math.inf)
 
 
 def apply_threshold(mixing: Mixing, threshold: float) -> Mixing:
-    """Set mixing weights that are not above ``threshold`` to zero, the largest of a choice excepted.
+    """Returns mixing weights, 0 where they are not above ``threshold``; the largest of a choice stays.
 
     The weights that stay are not rescaled, as in the paper's soft pruning.
 
@@ -59,8 +69,8 @@ def apply_threshold(mixing: Mixing, threshold: float) -> Mixing:
     return {name: weight * keep(weight, threshold) for name, weight in mixing.items()}
 
 
-def keep(weight: Tensor, threshold: float) -> Tensor:
-    """Boolean mask of the weights above ``threshold``; the largest of each choice is always kept.
+def keep(weight: Float[Tensor, "*E O"], threshold: float) -> Bool[Tensor, "*E O"]:
+    """Returns which weights are above ``threshold``; the largest of each choice is always kept.
 
     >>> keep(torch.tensor([0.5, 0.5]), 0.9)
     tensor([ True, False])
@@ -68,8 +78,8 @@ def keep(weight: Tensor, threshold: float) -> Tensor:
     return (weight > threshold) | is_member(weight.argmax(-1, keepdim=True), weight.shape[-1])
 
 
-def is_member(indices: Tensor, size: int) -> Tensor:
-    """Boolean ``(..., size)``: which of 0..size-1 occur in the last dimension of ``indices``.
+def is_member(indices: Int[Tensor, "*E n"], size: int) -> Bool[Tensor, "*E {size}"]:
+    """Returns which of 0..size-1 occur in the last dimension of ``indices``.
 
     It runs under ``vmap``, where ``torch.nn.functional.one_hot`` does not.
 
@@ -79,8 +89,8 @@ def is_member(indices: Tensor, size: int) -> Tensor:
     return (indices.unsqueeze(-1) == torch.arange(size, device=indices.device)).any(-2)
 
 
-def one_hot(weight: Tensor) -> Tensor:
-    """1 for the largest of each choice (the first of several), 0 for the others.
+def one_hot(weight: Float[Tensor, "*E O"]) -> Float[Tensor, "*E O"]:
+    """Returns 1 for the largest of each choice (the first of several), 0 for the others.
 
     >>> one_hot(torch.tensor([[0.2, 0.8], [0.5, 0.5]]))
     tensor([[0., 1.],
@@ -92,7 +102,7 @@ def one_hot(weight: Tensor) -> Tensor:
 def temperatures(
     steps: int, arch_steps: int, t_max: float, t_min: float, schedule: str = "linear"
 ) -> tuple[float, ...]:
-    """Temperature of each inner step, falling from ``t_max`` to ``t_min`` while alphas adapt.
+    """Returns the temperature of each inner step, falling from ``t_max`` to ``t_min`` while alphas adapt.
 
     Args:
         steps: inner steps.
@@ -113,8 +123,8 @@ def temperatures(
     return tuple(t_max - (t_max - t_min) * f for f in fractions)
 
 
-def entropy(mixing: Mixing) -> Tensor:
-    """Mean entropy of the choices relative to a uniform one: 1 undecided, 0 one-hot.
+def entropy(mixing: Mixing) -> Float[Tensor, ""]:
+    """Returns the mean entropy of the choices relative to a uniform one: 1 undecided, 0 one-hot.
 
     Choices of one option are left out. Without any choice the entropy is 0.
 

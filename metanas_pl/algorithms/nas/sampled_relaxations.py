@@ -1,10 +1,14 @@
 """Relaxations that draw: Gumbel, Dirichlet, and what departs from a softmax.
 
-Each is ``(alphas, temperature, mask, noise) -> mixing`` as in ``relaxation.py``. ``noise`` comes from the
+Each is ``(alphas, temperature, mask, noise) -> mixing`` as in ``relaxations.py``. ``noise`` comes from the
 function of ``noise.py`` that the NAS method names; without it they give the most likely or mean weights.
+
+Shapes: ``*E`` edges or nodes, O options of one choice; 16 is ``2 CANDIDATES + BOOST``.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +21,9 @@ from metanas_pl.algorithms.nas.relaxations import (
 )
 from metanas_pl.algorithms.noise import BOOST, CANDIDATES
 from metanas_pl.types import Alphas, Mask, Mixing, Params
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 
 def concrete(
@@ -65,17 +72,19 @@ def dirichlet(
     return mixing
 
 
-def gamma_draw(concentration: Tensor, noise: Tensor) -> Tensor:
-    """Gamma(concentration, 1) as a smooth function of the concentration and given noise.
+def gamma_draw(
+    concentration: Float[Tensor, "*E O"], noise: Float[Tensor, "*E O 16"]
+) -> Float[Tensor, "*E O"]:
+    """Returns Gamma(concentration, 1) as a smooth function of the concentration and given noise.
 
     Marsaglia & Tsang (2000) with shape augmentation (Naesseth et al. 2017): a draw for concentration + B
     times ``prod_i u_i^(1 / (concentration + i))``. At + B hardly a proposal is rejected, so the gradient
     of the accepted one is the pathwise gradient.
 
     Args:
-        concentration: ``(...)``, above 0.
-        noise: ``(..., 2 C + B)`` from :func:`metanas_pl.algorithms.noise.gamma`: C normals, C uniforms
-            (proposals and their acceptance), B uniforms.
+        concentration: above 0.
+        noise: from :func:`metanas_pl.algorithms.noise.gamma`: CANDIDATES normals and as many uniforms
+            (proposals and their acceptance), BOOST uniforms.
     """
     normal, accept, boost = noise.split([CANDIDATES, CANDIDATES, BOOST], dim=-1)
     d = concentration.unsqueeze(-1) + BOOST - 1 / 3
@@ -105,7 +114,12 @@ def sigmoid(
 def uniform_one_hot(
     alphas: Alphas, temperature: float, mask: Mask | None = None, noise: Params | None = None
 ) -> Mixing:
-    """A random architecture, whatever the alphas say: the control. ``noise`` is uniform, one a task."""
+    """A random architecture, whatever the alphas say: the control. ``noise`` is uniform, one a task.
+
+    >>> noise = {"normal_0": torch.tensor([0.1, 0.7])}
+    >>> uniform_one_hot({"normal_0": torch.tensor([9.0, 0.0])}, 1.0, None, noise)["normal_0"]
+    tensor([0., 1.])
+    """
     if noise is None:
         return softmax(alphas, temperature, mask)
     return {

@@ -39,7 +39,7 @@ def choose_backend(asked: str, network: nn.Module) -> str:
 def tasks_at_once(
     network: nn.Module, chunk_size: int | None, tasks: int, rows: int, pixels: int, device: str
 ) -> int | None:
-    """``meta.chunk_size``; None is all tasks, on a CPU even shares that :data:`MOST_NUMBERS` allows.
+    """Returns ``meta.chunk_size``; None is all, on a CPU even shares as :data:`MOST_NUMBERS` allows.
 
     Args:
         network: whose convolutions tell how wide its feature maps are.
@@ -48,6 +48,9 @@ def tasks_at_once(
         rows: images of an inner step.
         pixels: of an image; feature maps are taken to be as large as behind the first convolution.
         device: type of the device.
+
+    >>> tasks_at_once(nn.Conv2d(1, 64, 3), None, tasks=20, rows=20, pixels=28 * 28, device="cpu")
+    2
     """
     if chunk_size is not None or device != "cpu":
         return chunk_size

@@ -5,15 +5,20 @@ when it sees all tasks at once: with their channels side by side, a convolution 
 convolution, and batch norm has the statistics of each task for free. :func:`call_grouped` hands the stacked
 tensors of all tasks to a function, wherever within ``vmap`` it is called and however often it is
 differentiated; the function runs on plain tensors, with PyTorch's own autograd.
+
+Shapes: T tasks, N whatever a task has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Stacked = tuple[Tensor, ...]
 
@@ -21,7 +26,7 @@ Stacked = tuple[Tensor, ...]
 def call_grouped(
     function: Callable[..., Tensor], *inputs: Tensor, second_order: bool = False
 ) -> Tensor:
-    """``function`` of tensors with a leading task dimension, called with those of one task.
+    """Returns ``function`` of tensors with a leading task dimension, called with those of one task.
 
     Args:
         function: pure; inputs with a leading task dimension T to one output with the same T.
@@ -101,6 +106,22 @@ class _PullBack:
         return (*leaves, *self.given), self.outputs
 
 
+class _Context(Protocol):
+    """What autograd keeps of a call between forward and backward."""
+
+    call: _Call | _PullBack
+    saved_tensors: tuple[Tensor, ...]
+    needs_input_grad: tuple[bool, ...]
+
+    def save_for_backward(self, *tensors: Tensor) -> None: ...
+
+
+class _VmapInfo(Protocol):
+    """What ``vmap`` says of itself."""
+
+    batch_size: int
+
+
 class _Grouped(torch.autograd.Function):
     """A call as a node of ``torch.func``'s autograd, whatever transforms surround it."""
 
@@ -109,12 +130,14 @@ class _Grouped(torch.autograd.Function):
         return tuple(x.squeeze(0) for x in call.run([x.unsqueeze(0) for x in inputs]))
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        ctx.call = inputs[0]
-        ctx.save_for_backward(*inputs[1:])
+    def setup_context(  # type: ignore[override]
+        ctx: _Context, inputs: tuple[_Call | _PullBack, Unpack[Stacked]], output: Stacked
+    ) -> None:
+        ctx.call, *tensors = inputs
+        ctx.save_for_backward(*tensors)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
+    def backward(ctx: _Context, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         needed = ctx.needs_input_grad[1:]
         wanted = [i for i, need in enumerate(needed) if need]
         # Its own gradient is rarely asked for a third time.
@@ -124,7 +147,12 @@ class _Grouped(torch.autograd.Function):
         return None, *(next(found) if need else None for need in needed)
 
     @staticmethod
-    def vmap(info: Any, in_dims: Any, call: _Call | _PullBack, *inputs: Tensor) -> Any:
+    def vmap(  # type: ignore[override]
+        info: _VmapInfo,
+        in_dims: tuple[int | None, ...],
+        call: _Call | _PullBack,
+        *inputs: Tensor,
+    ) -> tuple[Stacked, tuple[int, ...]]:
         stacked = [
             x.expand(info.batch_size, *x.shape) if dim is None else x.movedim(dim, 0)
             for x, dim in zip(inputs, in_dims[1:], strict=True)

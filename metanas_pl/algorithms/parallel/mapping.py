@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,11 +13,17 @@ from metanas_pl.errors import UserError
 
 BACKENDS = ("loop", "vmap", "grouped")
 
+Tasks = TypeVar("Tasks")
+Results = TypeVar("Results")
+
 
 def map_tasks(
-    function: Callable[[Any], Any], tasks: Any, backend: str = "vmap", chunk_size: int | None = None
-) -> Any:
-    """Apply ``function`` to every task and stack the results along a new first dimension.
+    function: Callable[[Tasks], Results],
+    tasks: Tasks,
+    backend: str = "vmap",
+    chunk_size: int | None = None,
+) -> Results:
+    """Returns ``function`` of every task, stacked along a new first dimension.
 
     Args:
         function: pure function of one task (any tree of tensors).
@@ -27,13 +33,16 @@ def map_tasks(
             :func:`~metanas_pl.algorithms.parallel.grouped.call_grouped`.
         chunk_size: most tasks at once unless they loop; bounds memory. None takes all.
 
+    Raises:
+        UserError: there is no such backend.
+
     >>> map_tasks(lambda x: x.sum(), torch.ones(3, 2), backend="loop")
     tensor([2., 2., 2.])
     """
     leaves, spec = pytree.tree_flatten(tasks)
     tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
-    def of_tensors(*parts: Tensor) -> Any:
+    def of_tensors(*parts: Tensor) -> Results:
         remaining = iter(parts)
         filled = [next(remaining) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
         return function(pytree.tree_unflatten(filled, spec))

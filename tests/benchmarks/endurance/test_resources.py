@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
+import multiprocessing
 import threading
 from pathlib import Path
 
@@ -13,6 +14,14 @@ from benchmarks.endurance._resources import Held, excess, growth, held, judge, s
 
 
 def test_what_is_opened_is_seen(tmp_path: Path) -> None:
+    """In a process of its own: here a thread or a file of another test may come or go at any time."""
+    process = multiprocessing.get_context("fork").Process(target=open_and_look, args=(tmp_path,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+
+
+def open_and_look(tmp_path: Path) -> None:
     before, stop = held(), threading.Event()
     waiting = threading.Thread(target=stop.wait)
     waiting.start()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.endurance import steps
 
 
+@pytest.mark.nightly
 def test_a_run_holds_no_more_in_the_end(tmp_path: Path) -> None:
     seen = steps.observed(18, tmp_path, n_looks=9)
     assert [look.step for look in seen] == list(range(2, 19, 2))

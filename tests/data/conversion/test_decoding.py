@@ -247,8 +247,8 @@ def test_formats(format: str) -> None:
     np.testing.assert_allclose(found, np.broadcast_to(200, found.shape), atol=6)
 
 
-def test_the_readme_names_every_format() -> None:
-    text = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8").lower()
+def test_the_page_on_data_names_every_format() -> None:
+    text = (Path(__file__).parents[3] / "docs/data.md").read_text(encoding="utf-8").lower()
     for name in set(FORMATS) - {"DIB", "HEIF"}:
         assert name.lower().replace("2000", " 2000") in text
 

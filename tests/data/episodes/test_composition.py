@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metanas_pl.data.episodes.composition import Composition, draw_counts
@@ -54,7 +54,6 @@ def origins(images: torch.Tensor) -> list[tuple[int, int]]:
     return [divmod(pixel, 10) for pixel in pixels]
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     split=st.sampled_from(SPLITS),
     ways=st.tuples(st.integers(2, 4), st.integers(0, 5)),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metanas_pl.data.episodes.dataset import Episode, EpisodeDataset, EpisodeSampler, collate
@@ -33,9 +33,6 @@ def origins(images: torch.Tensor) -> list[tuple[int, int]]:
     return [(int(p[0, 0]) - 1, int(p[0, 1])) for p in pixels]
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 @given(
     split=st.sampled_from(SPLITS),
     ways=st.integers(1, 5),

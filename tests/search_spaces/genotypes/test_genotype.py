@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metanas_pl.search_spaces.genotypes.genotype import PUBLISHED, Genotype
@@ -40,7 +40,6 @@ def genotypes(draw: st.DrawFn) -> Genotype:
     return Genotype(**fields)
 
 
-@settings(deadline=None)
 @given(genotypes())
 def test_json_and_dict_round_trips(genotype: Genotype) -> None:
     assert Genotype.from_json(genotype.to_json()) == genotype
@@ -165,7 +164,6 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["normal", "reduce", "normal_concat", "x"]), JSON_VALUES))
 def test_any_json_gives_a_genotype_or_a_value_error(data: dict[str, Any]) -> None:
     try:

@@ -10,11 +10,6 @@ from metanas_pl.cli import train
 from tests import runs
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return runs.make_images(tmp_path_factory.mktemp("images") / "root")
-
-
 def interrupted(options: list[str], stage: str, batch: int) -> None:
     send = f"+callbacks.send={{_target_: tests.runs.SendIn, stage: {stage}, batch: {batch}}}"
     with pytest.raises(SystemExit) as exit:
@@ -22,13 +17,14 @@ def interrupted(options: list[str], stage: str, batch: int) -> None:
     assert exit.value.code == 128 + 15
 
 
-def test_a_signal_in_a_test_ends_it_and_the_run_goes_on(images: Path, tmp_path: Path) -> None:
-    options = [*runs.tiny(images, tmp_path / "a"), "resume=auto"]
+def test_a_signal_in_a_test_ends_it_and_the_run_goes_on(
+    images: Path, finished: Path, tmp_path: Path
+) -> None:
+    options = [*runs.tiny(images, tmp_path), "resume=auto"]
     interrupted(options, "test", 1)
-    assert not (tmp_path / "a" / "results.json").exists()
+    assert not (tmp_path / "results.json").exists()
     train.run(runs.compose(options))
-    train.run(runs.compose(runs.tiny(images, tmp_path / "b")))
-    rows = [runs.read_rows(tmp_path / name / "episodes_test.csv") for name in "ab"]
+    rows = [runs.read_rows(folder / "episodes_test.csv") for folder in (tmp_path, finished)]
     assert rows[0] == rows[1]
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from metanas_pl.cli.train import run
-from tests.runs import compose, make_images, tiny
+from tests.runs import compose, tiny
 
 
 @pytest.mark.parametrize(("seconds", "n_lines"), [(0, 2), (3600, 0)])
-def test_heartbeat(seconds: int, n_lines: int, tmp_path: Path, capsys: Any) -> None:
+def test_heartbeat(images: Path, seconds: int, n_lines: int, tmp_path: Path, capsys: Any) -> None:
     bar = f"{{_target_: metanas_pl.training.callbacks.EpisodeProgressBar, heartbeat_s: {seconds}}}"
-    options = tiny(make_images(tmp_path / "images"), tmp_path / "run")
+    options = tiny(images, tmp_path / "run")
     run(compose([*options, "trainer.enable_progress_bar=null", f"callbacks.progress={bar}"]))
     lines = capsys.readouterr().out.splitlines()
     steps = [line for line in lines if line.startswith("step ")]

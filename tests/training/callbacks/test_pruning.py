@@ -8,7 +8,7 @@ import pytest
 
 from metanas_pl.cli.train import run
 from metanas_pl.training.callbacks.pruning import best_until
-from tests.runs import compose, make_images, tiny
+from tests.runs import compose, tiny
 
 CURVE = "step,train/loss,val/accuracy\n0,1.5,\n1,,0.5\n3,,0.7\n5,,0.6\n"
 
@@ -22,7 +22,7 @@ def test_best_until(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("others", "steps"), [((0.99, 0.98, 0.0), 2), ((0.0, 0.01, 0.99), 6)])
 def test_a_trial_below_the_median_ends(
-    others: tuple[float, ...], steps: int, tmp_path: Path
+    images: Path, others: tuple[float, ...], steps: int, tmp_path: Path
 ) -> None:
     sweep = tmp_path / "sweep"
     for i, accuracy in enumerate(others):
@@ -33,7 +33,7 @@ def test_a_trial_below_the_median_ends(
     rule = (
         f"{{_target_: metanas_pl.training.callbacks.MedianPruning, folder: {sweep}, min_trials: 3}}"
     )
-    options = tiny(make_images(tmp_path / "images"), sweep / "own")
+    options = tiny(images, sweep / "own")
     results = run(compose([*options, "trainer.max_steps=6", f"+callbacks.pruning={rule}"]))
     assert results["train/outer_steps"] == steps
     assert results["val/best_accuracy"] <= 1

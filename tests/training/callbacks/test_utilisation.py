@@ -10,12 +10,14 @@ import pytest
 
 from metanas_pl.cli.train import run
 from metanas_pl.data.episodes.dataset import EpisodeDataset
-from tests.runs import compose, make_images, read_rows, tiny
+from tests.runs import compose, read_rows, tiny
 
 DELAY = 0.05
 
 
-def test_slow_episodes_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_episodes_are_seen(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw = EpisodeDataset.__getitem__
 
     def slowly(self: EpisodeDataset, key: Any) -> Any:
@@ -23,7 +25,7 @@ def test_slow_episodes_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         return draw(self, key)
 
     monkeypatch.setattr(EpisodeDataset, "__getitem__", slowly)
-    options = tiny(make_images(tmp_path / "images"), tmp_path / "run")
+    options = tiny(images, tmp_path / "run")
     run(compose([*options, "trainer.max_steps=4", "trainer.log_every_n_steps=2"]))
     rows = [row for row in read_rows(tmp_path / "run" / "metrics.csv") if row["speed/data_seconds"]]
     assert [row["step"] for row in rows] == ["1", "3"]  # Lightning counts the steps from 0

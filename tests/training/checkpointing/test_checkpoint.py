@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import time
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -24,17 +23,10 @@ from metanas_pl.training.checkpointing.migration import MOVED
 from tests import runs
 
 
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    train.run(runs.compose(runs.tiny(runs.make_images(folder / "images"), folder / "run")))
-    return folder / "run"
-
-
 @pytest.fixture
-def written(run_dir: Path) -> dict[str, Any]:
+def written(finished: Path) -> dict[str, Any]:
     """What a training wrote, to be changed."""
-    return copy.deepcopy(runs.load(run_dir / "checkpoints" / "last.ckpt"))
+    return copy.deepcopy(runs.load(finished / "checkpoints" / "last.ckpt"))
 
 
 def evaluated(content: dict[str, Any], folder: Path) -> Any:
@@ -86,7 +78,7 @@ def test_a_newer_or_unknown_version(written: dict[str, Any], tmp_path: Path, ver
 
 
 def test_one_without_version_and_with_fewer_settings_goes_on(
-    written: dict[str, Any], run_dir: Path, tmp_path: Path
+    written: dict[str, Any], finished: Path, images: Path, tmp_path: Path
 ) -> None:
     """Settings that came later are at their defaults, in which nothing changed."""
     written = as_format_1(written)
@@ -96,12 +88,14 @@ def test_one_without_version_and_with_fewer_settings_goes_on(
     del written["hyper_parameters"]["space"]["pool_norm"]
     del written["datamodule_hyper_parameters"]["augment"]
     torch.save(written, tmp_path / "old.ckpt")
-    images = run_dir.parent / "images"
-    options = [*runs.tiny(images, tmp_path / "run"), f"ckpt_path={tmp_path / 'old.ckpt'}"]
+    options = [
+        *runs.tiny(images, tmp_path / "run", draws=True),
+        f"ckpt_path={tmp_path / 'old.ckpt'}",
+    ]
     with pytest.warns(UserWarning, match=r"best\.ckpt of this run is gone"):  # none lies beside it
         results = train.run(runs.compose(options))
     assert results["train/outer_steps"] == 2
-    before = json.loads((run_dir / "results.json").read_text())
+    before = json.loads((finished / "results.json").read_text())
     assert results["test/accuracy"] == before["test/accuracy"]
     module = evaluated(written, tmp_path)
     runs.assert_equal(dict(module.state_dict()), dict(written["state_dict"]))
@@ -176,13 +170,11 @@ def test_what_a_module_of_ours_imported_is_not_ours() -> None:
 def test_settings_of_another_network(
     written: dict[str, Any], tmp_path: Path, group: str | None, key: str, value: Any
 ) -> None:
-    """Refused, and before memory or time is spent on the network that they claim."""
+    """Refused before memory is taken for the network that they claim."""
     known = written["hyper_parameters"]
     (known if group is None else known[group])[key] = value
-    begin = time.process_time()
     with pytest.raises(ValueError):
         evaluated(written, tmp_path)
-    assert time.process_time() - begin < 10
 
 
 def test_parameters_of_another_network(written: dict[str, Any], tmp_path: Path) -> None:
@@ -197,11 +189,11 @@ def test_parameters_of_another_network(written: dict[str, Any], tmp_path: Path) 
 
 
 def test_what_lightning_cannot_restore_is_a_mistake_of_the_file(
-    written: dict[str, Any], run_dir: Path, tmp_path: Path
+    written: dict[str, Any], images: Path, tmp_path: Path
 ) -> None:
     written["loops"] = {"fit_loop": {"state_dict": 7}}
     torch.save(written, tmp_path / "x.ckpt")
-    options = [*runs.tiny(run_dir.parent / "images", tmp_path), f"ckpt_path={tmp_path / 'x.ckpt'}"]
+    options = [*runs.tiny(images, tmp_path, draws=True), f"ckpt_path={tmp_path / 'x.ckpt'}"]
     with pytest.raises(ValueError, match=r"x\.ckpt does not fit this run: "):
         train.run(runs.compose(options))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -35,11 +34,6 @@ VARIANTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return runs.make_images(tmp_path_factory.mktemp("images") / "root")
-
-
 def options(images: Path, run_dir: Path, variant: str) -> list[str]:
     return [*runs.tiny(images, run_dir), *OPTIONS, *VARIANTS[variant]]
 
@@ -66,12 +60,14 @@ def interrupt(arguments: list[str], step: int, name: str = "SIGINT", code: int =
     assert signal.getsignal(signal.Signals[name]) == before
 
 
-CASES = [("fresh", k) for k in (1, 2, 3, 6)] + [
-    (variant, k) for variant in VARIANTS if variant != "fresh" for k in (2, 3)
-]
+# In the middle of an epoch (3 outer steps) or at its end: one for each variant, the others at night.
+CASES = [("fresh", 1), ("fresh", 3), ("carried", 2), ("workers", 3), ("no_validation", 3)]
+CASES += [("min_steps", 2), ("pruned", 2)]
+OTHERS = {(variant, k) for variant in VARIANTS for k in (2, 3)} | {("fresh", 6)}
+AT_NIGHT = [pytest.param(*case, marks=pytest.mark.nightly) for case in sorted(OTHERS - set(CASES))]
 
 
-@pytest.mark.parametrize(("variant", "step"), CASES)
+@pytest.mark.parametrize(("variant", "step"), [*CASES, *AT_NIGHT])
 def test_an_interrupted_run_goes_on_exactly(
     images: Path,
     undisturbed: dict[str, Path],
@@ -195,34 +191,30 @@ def test_another_network_is_refused(
             train.run(runs.compose([*arguments, override]))
 
 
-@pytest.mark.parametrize("first", [3, 4])
-def test_a_finished_run_is_prolonged(images: Path, tmp_path: Path, first: int) -> None:
+def test_a_finished_run_is_prolonged(images: Path, tmp_path: Path) -> None:
     """The constant schedule does not know how long the run is, so a longer one is a prolonged one."""
-    paths = {}
-    for name in ("straight", "prolonged"):
-        arguments = options(images, tmp_path / name, "fresh") + ["meta.outer.schedule=constant"]
-        last = paths[name] = tmp_path / name / "checkpoints" / "last.ckpt"
-        if name == "prolonged":
-            train.run(runs.compose([*arguments, f"trainer.max_steps={first}"]))
-            arguments.append(f"ckpt_path={last}")
-        train.run(runs.compose(arguments))
-    runs.assert_same_training(paths["prolonged"], paths["straight"])
+    lasts = []
+    for lengths in ((3, 4, N_STEPS), (N_STEPS,)):  # at the end of an epoch, in the middle of one
+        folder = tmp_path / str(len(lengths))
+        arguments = [*options(images, folder, "fresh"), "meta.outer.schedule=constant"]
+        for n_steps in lengths:
+            more = [f"trainer.max_steps={n_steps}", "resume=auto"]
+            train.run(runs.compose([*arguments, *more]))
+        lasts.append(folder / "checkpoints" / "last.ckpt")
+    runs.assert_same_training(*lasts)
 
 
 @pytest.mark.slow
 def test_ctrl_c_on_the_command_line(images: Path, tmp_path: Path) -> None:
     """A signal from outside at any time; the message's command ends like an undisturbed run."""
-    n_steps = 40
+    n_steps = 20
     more = [f"trainer.max_steps={n_steps}", "data.n_train_episodes=20", "data.n_val_episodes=1"]
     arguments = [*options(images, tmp_path / "a", "fresh"), *more]
-    process = runs.start(
-        "train", [*arguments, "+callbacks.tell={_target_: tests.runs.Tell}"], tmp_path
-    )
+    process = runs.start("train", [*arguments, *runs.TELL_SLOWLY], tmp_path)
     try:
         for line in process.stdout:
             if line.startswith("step 3"):
                 break
-        time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=HANGS_S)
     finally:
@@ -232,8 +224,7 @@ def test_ctrl_c_on_the_command_line(images: Path, tmp_path: Path) -> None:
     last = tmp_path / "a" / "checkpoints" / "last.ckpt"
     assert 3 <= runs.load(last)["global_step"] < n_steps
     assert f"ckpt_path={last}" in out
-    resumed = runs.execute("train", [*arguments, f"ckpt_path={last}"], tmp_path)
-    assert resumed.returncode == 0, resumed.stderr
+    train.run(runs.compose([*arguments, f"ckpt_path={last}"]))
     straight = [*options(images, tmp_path / "b", "fresh"), *more]
     train.run(runs.compose(straight))
     runs.assert_same_training(last, tmp_path / "b" / "checkpoints" / "last.ckpt")

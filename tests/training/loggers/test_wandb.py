@@ -13,11 +13,13 @@ import pytest
 
 from metanas_pl.cli.train import run
 from metanas_pl.errors import UserError
-from tests.runs import compose, execute, make_images, tiny
+from tests.runs import compose, execute, tiny
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
-def test_an_offline_run_holds_config_metrics_and_cells(tmp_path: Path, monkeypatch: Any) -> None:
+def test_an_offline_run_holds_config_metrics_and_cells(
+    images: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
     import wandb
     from pytorch_lightning.loggers import WandbLogger
 
@@ -39,8 +41,7 @@ def test_an_offline_run_holds_config_metrics_and_cells(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(WandbLogger, "log_image", log_image)
     monkeypatch.setattr(WandbLogger, "log_metrics", log_metrics)
-    images = make_images(tmp_path / "images")
-    run(compose([*tiny(images, tmp_path / "run"), "logger=wandb"]))
+    run(compose([*tiny(images, tmp_path / "run", draws=True), "logger=wandb"]))
     assert wandb.run is None, "the run is finished, so the next one starts afresh"
     assert sorted(seen["images"]) == ["cell/normal", "cell/reduce"]
     assert seen["config"]["data"]["n_ways"] == 3
@@ -59,7 +60,7 @@ def test_an_offline_run_holds_config_metrics_and_cells(tmp_path: Path, monkeypat
     ],
 )
 def test_a_run_that_fails_is_no_finished_one(
-    mistake: str, codes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path, mistake: str, codes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before the settings and the data are checked no run on W&B is begun."""
     import wandb
@@ -77,7 +78,7 @@ def test_a_run_that_fails_is_no_finished_one(
 
     monkeypatch.setattr(wandb, "init", init)
     monkeypatch.setattr(wandb, "finish", finish)
-    options = tiny(make_images(tmp_path / "images"), tmp_path / "run")
+    options = tiny(images, tmp_path / "run")
     with pytest.raises(UserError):
         run(compose([*options, "logger=wandb", mistake]))
     assert ended == codes and len(begun) == len(codes)
@@ -88,10 +89,12 @@ def test_wandb_is_imported_only_where_it_is_used() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_without_a_key_a_line_says_what_to_do_before_the_training(tmp_path: Path) -> None:
+def test_without_a_key_a_line_says_what_to_do_before_the_training(
+    images: Path, tmp_path: Path
+) -> None:
     """In a process of its own: W&B reads its environment once."""
     home = {"HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc")}
-    options = tiny(make_images(tmp_path / "images"), tmp_path / "run")
+    options = tiny(images, tmp_path / "run")
     env = {"WANDB_MODE": "online", "WANDB_API_KEY": "", "WANDB_BASE_URL": "http://127.0.0.1:9"}
     done = execute("train", [*options, "logger=wandb"], tmp_path, **home, **env)
     assert done.returncode == 2, done.stderr
@@ -103,11 +106,13 @@ def test_without_a_key_a_line_says_what_to_do_before_the_training(tmp_path: Path
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
-def test_a_run_that_goes_on_does_so_on_wandb(tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_run_that_goes_on_does_so_on_wandb(
+    images: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     folder = tmp_path / "run"
-    options = [*tiny(make_images(tmp_path / "images"), folder), "logger=wandb"]
+    options = [*tiny(images, folder), "logger=wandb"]
 
     def begun() -> list[str]:
         """The ids in the names of the folders of the runs, ``offline-run-<time>-<id>``."""
