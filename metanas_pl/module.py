@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from metanas_pl.algorithms.inner_optimizers import AdamState
+from metanas_pl.algorithms.inner_optimizers import AdamState, States
 from metanas_pl.algorithms.nas.pruning import alive_after
 from metanas_pl.algorithms.nas.relaxations import entropy, softmax
 from metanas_pl.config import (
@@ -39,6 +38,13 @@ from metanas_pl.training.unsupported import EpisodesOnly, check_batch
 from metanas_pl.types import Mask, Mixing, Theta
 from metanas_pl.utils.lightning_private import averages_buffers, trainer_of
 
+if TYPE_CHECKING:
+    from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+
+    from metanas_pl.engine.space_factory import SpaceConfig
+    from metanas_pl.training.episode_records import Rows
+    from metanas_pl.types import Checkpoint, Episodes, Settings
+
 
 class MetaNASModule(EpisodesOnly):
     """Meta-learn a network's weights together with its architecture.
@@ -62,10 +68,10 @@ class MetaNASModule(EpisodesOnly):
 
     def __init__(
         self,
-        space: Any = None,
-        nas: NASConfig | Mapping[str, Any] | None = None,
-        meta: MetaConfig | Mapping[str, Any] | None = None,
-        evaluation: EvaluationConfig | Mapping[str, Any] | None = None,
+        space: SpaceConfig | Settings | None = None,
+        nas: NASConfig | Settings | None = None,
+        meta: MetaConfig | Settings | None = None,
+        evaluation: EvaluationConfig | Settings | None = None,
         image_shape: tuple[int, int, int] = (1, 28, 28),
         n_ways: int = 5,
         seed: int = 0,
@@ -103,7 +109,7 @@ class MetaNASModule(EpisodesOnly):
         self.hyper_names, self.hyper = list[str](), nn.ParameterList()
         hyper = self.learner.loops.hyper(self.theta())
         self.hyper_names, self.hyper = list(hyper), nn.ParameterList(hyper.values())
-        self.carried_states: Any = None
+        self.carried_states: States | None = None
         self.total_steps, self.is_timed = 1.0, False
         self.tally = TaskTally()
         self.metrics = nn.ModuleDict(
@@ -113,7 +119,7 @@ class MetaNASModule(EpisodesOnly):
                 for name in (*ACCURACIES, "loss")
             }
         )
-        self.test_rows: list[dict[str, Any]] = []
+        self.test_rows: Rows = []
 
     # -- theta --------------------------------------------------------------------------------
 
@@ -149,7 +155,7 @@ class MetaNASModule(EpisodesOnly):
 
     # -- training -----------------------------------------------------------------------------
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Episodes, batch_idx: int) -> Tensor:
         """One outer step: the query loss, whose backward delivers the mean meta-gradient."""
         check_batch(batch, self.image_shape)
         theta = self.theta()
@@ -221,7 +227,7 @@ class MetaNASModule(EpisodesOnly):
             nameable = self.space.eligible(weight)
             alive.copy_(alive_after(weight, alive, self.nas.meta_prune_threshold, nameable))
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One optimizer with a group each for weights, alphas and learned inner hyper-parameters."""
         outer = self.meta.outer
         groups = [
@@ -285,7 +291,7 @@ class MetaNASModule(EpisodesOnly):
 
     # -- evaluation ---------------------------------------------------------------------------
 
-    def _evaluate(self, batch: Any, stage: str) -> Evaluation:
+    def _evaluate(self, batch: Episodes, stage: str) -> Evaluation:
         check_batch(batch, self.image_shape)
         result = self.learner.evaluate(  # in warm-up, too: the best is compared by one protocol
             self.theta(), batch, seed=self.eval_seed, mask=self.mask(), plan=self.evaluation
@@ -299,7 +305,7 @@ class MetaNASModule(EpisodesOnly):
             self.log(f"{stage}/{name}", metric, on_epoch=True, on_step=False)
         return result
 
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
+    def validation_step(self, batch: Episodes, batch_idx: int) -> None:
         """Adapt to validation episodes."""
         self._evaluate(batch, "val")
 
@@ -307,7 +313,7 @@ class MetaNASModule(EpisodesOnly):
         """Forget the rows of an earlier test."""
         self.test_rows = []
 
-    def test_step(self, batch: Any, batch_idx: int) -> None:
+    def test_step(self, batch: Episodes, batch_idx: int) -> None:
         """Adapt to test episodes and keep a row for each."""
         begin = time.perf_counter()
         result = self._evaluate(batch, "test")
@@ -328,13 +334,13 @@ class MetaNASModule(EpisodesOnly):
         """Log the test at this step: Lightning's count is one less if a finished training was resumed."""
         self.log("step", float(self.trainer.global_step), sync_dist=True)
 
-    def gathered_test_rows(self) -> list[dict[str, Any]]:
+    def gathered_test_rows(self) -> Rows:
         """Rows of the test episodes of all processes, in the order of the episodes."""
         return gathered(self.test_rows)
 
     # -- checkpoints --------------------------------------------------------------------------
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """The version of the format, carried inner states and the count of skipped tasks belong to it."""
         checkpoint["format_version"] = FORMAT_VERSION
         checkpoint["skipped_tasks"] = self.tally.n_skipped
@@ -343,16 +349,16 @@ class MetaNASModule(EpisodesOnly):
             weights, alphas = self.carried_states
             checkpoint["carried_states"] = [[*weights], [*alphas]]
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Restore them; go on with batches of another size, where they changed."""
         self.tally.n_skipped = checkpoint.get("skipped_tasks", 0)
         self.total_steps = checkpoint.get("total_steps", self.total_steps)
         if "carried_states" in checkpoint:
             parts = checkpoint["carried_states"]
-            self.carried_states = tuple(AdamState(*part) if part else () for part in parts)
-        trainer = trainer_of(self)
-        data: Any = getattr(trainer, "datamodule", None)
-        if "loops" in checkpoint and hasattr(data, "meta_batch_size"):
-            recount_batches(checkpoint, data.meta_batch_size)
+            weights, alphas = (AdamState(*part) if part else () for part in parts)
+            self.carried_states = weights, alphas
+        size = getattr(getattr(trainer_of(self), "datamodule", None), "meta_batch_size", None)
+        if "loops" in checkpoint and size is not None:
+            recount_batches(checkpoint, size)
             # Lightning does so after loading, and would round parameters of double precision.
-            trainer.precision_plugin.convert_module(self)
+            self.trainer.precision_plugin.convert_module(self)

@@ -31,6 +31,9 @@ Relaxation = Callable[[Alphas, float, Mask | None, Params | None], Mixing]
 Settings = dict[str, Any]
 """Plain settings by name, as YAML and a checkpoint hold them: what a value may be, its schema says."""
 
+Checkpoint = dict[str, Any]
+"""What Lightning saves and restores, by part."""
+
 Kind = Literal["operation", "input_pair", "edge"]
 """What an architecture parameter weighs: operations of an edge, pairs of inputs of a node, or edges."""
 
@@ -55,6 +58,15 @@ class Theta(NamedTuple):
     weights: Params
     alphas: Alphas
     hyper: Params = {}  # noqa: RUF012  (never written to)
+
+
+class AutogradContext(Protocol):
+    """What autograd keeps of a call between forward and backward."""
+
+    saved_tensors: tuple[Tensor, ...]
+    needs_input_grad: tuple[bool, ...]
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None: ...
 
 
 class Episodes(Protocol):

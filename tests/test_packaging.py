@@ -49,6 +49,7 @@ def test_installed_wheel_works_from_another_folder(tmp_path: Path) -> None:
     )
     assert place.stdout.startswith(str(site))
     assert (site / "metanas_pl" / "configs" / "launch" / "slurm.sbatch").is_file()
+    assert (site / "metanas_pl" / "py.typed").is_file()
     shown = subprocess.run(
         [python, "-m", "metanas_pl.cli.train", "--cfg", "job", "experiment=omniglot_20way_1shot"],
         cwd=tmp_path,

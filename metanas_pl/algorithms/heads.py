@@ -1,6 +1,6 @@
 """Linear heads from class means (Snell et al. 2017; Triantafillou et al. 2020).
 
-Shapes: S support images, F features, N ways.
+Shapes: S support images, F features, N ways, M ways of another head.
 """
 
 from __future__ import annotations

@@ -228,6 +228,15 @@ def adapt(
     """Returns weights and alphas adapted to one episode: the last of :func:`inner_steps`, or theta itself.
 
     The map Phi^k of the paper, equation 3; arguments are those of :func:`inner_steps`.
+
+    >>> from metanas_pl.algorithms.inner_optimizers import sgd
+    >>> squares = Objective(lambda alphas, t, noise: {}, lambda w, mixing, batch: (w["w"] ** 2).sum())
+    >>> rows = torch.zeros(2, 1, dtype=torch.long)  # two steps, each on the same image
+    >>> support = Support(torch.zeros(1, 1, 8, 8), rows[0], rows, rows)
+    >>> steps = InnerSchedule((1.0, 1.0), arch_steps=0, query_temperature=1.0)
+    >>> loop = InnerLoop(None, lambda hyper, step, ways: (sgd(0.25), sgd(0.25)), steps)
+    >>> adapt(squares, Theta({"w": torch.tensor([8.0])}, {}), support, loop).weights
+    {'w': tensor([2.])}
     """
     adapted = Adapted(theta, states or ((), ()))
     for adapted in inner_steps(objective, theta, support, loop, states):  # noqa: B007

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.plugins import Plugins
@@ -34,6 +34,10 @@ from metanas_pl.training.ranks import is_first_process
 from metanas_pl.utils.files import write_whole
 from metanas_pl.utils.malloc import keep_freed_memory
 
+if TYPE_CHECKING:
+    from metanas_pl.cli.report import Results
+    from metanas_pl.types import Checkpoint
+
 HELP = {"--help", "-h"}
 SWEEP = {"--multirun", "-m"}
 OBJECTIVE = "val/best_accuracy"  # the result that a sweep maximises
@@ -55,7 +59,7 @@ def to_config(cfg: DictConfig, trains: bool = True) -> Config:
     return config
 
 
-def read_checkpoint(path: str) -> dict[str, Any]:
+def read_checkpoint(path: str) -> Checkpoint:
     """A checkpoint of ``metanas-train`` (see ``checkpoint.read``), loading torch only now.
 
     Raises:
@@ -113,13 +117,13 @@ def check_run_dir(arguments: list[str]) -> None:
         )
 
 
-def main(run: Callable[[DictConfig], Any]) -> None:
+def main(run: Callable[[DictConfig], Results]) -> None:
     """Console-script wrapper around ``run(cfg)``."""
     make_printable()
     with_short_errors(lambda: launch(run))
 
 
-def launch(run: Callable[[DictConfig], Any]) -> None:
+def launch(run: Callable[[DictConfig], Results]) -> None:
     """Compose what the command line asks for and hand it to ``run``, or show it.
 
     Raises:

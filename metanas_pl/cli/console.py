@@ -6,7 +6,6 @@ import codecs
 import io
 import sys
 import warnings
-from typing import Any
 
 STAND_INS = {
     "→": "->",
@@ -51,5 +50,5 @@ def make_printable() -> None:
             stream.reconfigure(errors=HANDLER)
 
 
-def _in_one_line(message: Warning | str, *args: Any, **options: Any) -> None:
+def _in_one_line(message: Warning | str, *args: object, **options: object) -> None:
     print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)

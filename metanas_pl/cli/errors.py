@@ -12,10 +12,12 @@ import traceback
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn, TypeVar
 
 import metanas_pl
 from metanas_pl.errors import AFTER_SIGNAL, RunFailed, UserError
+
+T = TypeVar("T")
 
 SHOW_TRACE = "HYDRA_FULL_ERROR"  # the environment variable with which Hydra shows traces, too
 INTERRUPTED = AFTER_SIGNAL + 2  # SIGINT
@@ -39,7 +41,7 @@ OF_THE_MACHINE = {
 """Errors of the operating system that a user can mend, and what to do."""
 
 
-def with_short_errors(action: Callable[[], Any], run_dir: str | Path | None = None) -> Any:
+def with_short_errors(action: Callable[[], T], run_dir: str | Path | None = None) -> T:
     """Run ``action``; what it raises becomes a line or two, and an exit code.
 
     2 after a mistake of the user, 1 after a failed run or a fault of this package, 130 after Ctrl-C. The
@@ -110,7 +112,7 @@ def write_report(error: Exception, run_dir: str | Path | None) -> Path | None:
 class ShowVersions(argparse.Action):
     """``--version`` of a parser; the versions are looked up only when it is asked for."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *args: Any) -> NoReturn:
+    def __call__(self, parser: argparse.ArgumentParser, *args: object) -> NoReturn:
         print(versions())
         parser.exit()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -25,6 +25,11 @@ from metanas_pl.errors import UserError
 from metanas_pl.training.checkpointing.resume import find
 from metanas_pl.training.run_folder import check_free, has_checkpoints, held
 
+if TYPE_CHECKING:
+    from metanas_pl.cli.report import Results
+    from metanas_pl.data.datamodule import EpisodeDataModule
+    from metanas_pl.module import MetaNASModule
+
 TAKES = ("data", "evaluation", "trainer", "logger", "callbacks", "ckpt_path", "run_dir", "seed")
 CHANGES = {  # keys that an override changes here, where it is not the one that it names
     "data": ("source", "root", "weights", "options"),
@@ -32,7 +37,7 @@ CHANGES = {  # keys that an override changes here, where it is not the one that 
 }
 
 
-def run(cfg: DictConfig) -> dict[str, Any]:
+def run(cfg: DictConfig) -> Results:
     """Test ``ckpt_path``; returns the results.
 
     Everything is as trained, but for what the command line overrides.
@@ -78,7 +83,7 @@ def named_checkpoint(named: str, run_dir: str) -> str:
     return path
 
 
-def load(config: Config) -> tuple[Any, Any]:
+def load(config: Config) -> tuple[MetaNASModule, EpisodeDataModule]:
     """The trained module of ``ckpt_path``, and its data: that of the training, if not told otherwise."""
     from metanas_pl.cli.factories import make_datamodule, opened, trained_module
     from metanas_pl.data.store.identity import checked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,6 +14,11 @@ from metanas_pl.engine.space_factory import build_space, check_builder, is_ours
 from metanas_pl.errors import UserError
 from metanas_pl.module import MetaNASModule
 from metanas_pl.utils.ranges import bounds
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from metanas_pl.types import Checkpoint, Settings
 
 
 def make_datamodule(config: Config) -> EpisodeDataModule:
@@ -47,7 +52,7 @@ def make_module(config: Config) -> MetaNASModule:
     )
 
 
-def trained_module(checkpoint: Mapping[str, Any], config: Config) -> MetaNASModule:
+def trained_module(checkpoint: Checkpoint, config: Config) -> MetaNASModule:
     """The LightningModule of a checkpoint that ``cli.read_checkpoint`` returned.
 
     Args:
@@ -71,7 +76,7 @@ def trained_module(checkpoint: Mapping[str, Any], config: Config) -> MetaNASModu
     return module
 
 
-def check_sizes(known: Mapping[str, Any], state: Mapping[str, Any], name: str) -> None:
+def check_sizes(known: Settings, state: Mapping[str, Tensor], name: str) -> None:
     """Refuse hyper-parameters of another network than ``state`` is of, before memory is taken for it."""
     if not is_ours(known["space"]):  # a builder from elsewhere need not work without memory
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from metanas_pl.cli import app
 from metanas_pl.cli.console import make_printable
@@ -16,10 +16,12 @@ from metanas_pl.errors import UserError
 from metanas_pl.training.checkpointing.resume import steps_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from metanas_pl.engine.episode_learner import PreparedBatch
     from metanas_pl.engine.episode_problem import EpisodeProblem
     from metanas_pl.module import MetaNASModule
-    from metanas_pl.types import Theta
+    from metanas_pl.types import Alphas, Episodes, Params, Theta
 
 SPLITS = ("train", "val", "test")
 GROUPS = ("data", "evaluation")
@@ -85,7 +87,7 @@ def parse(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     return ours, overrides
 
 
-def prepared(module: MetaNASModule, batch: Any, split: str, ckpt_path: str) -> PreparedBatch:
+def prepared(module: MetaNASModule, batch: Episodes, split: str, ckpt_path: str) -> PreparedBatch:
     """The episode as training, or as a test, learns it after the outer steps of the checkpoint."""
     from metanas_pl.engine.episode_learner import Clock
 
@@ -152,7 +154,7 @@ def _gradient(problem: EpisodeProblem, point: Theta, step: int) -> Row:
     moving = {"weight": weights, "alpha": point.alphas if step < loop.schedule.arch_steps else {}}
     alphas = moving["alpha"]
 
-    def loss(weights: Any, adapting: Any) -> Any:
+    def loss(weights: Params, adapting: Alphas) -> Tensor:
         return one_pass.loss(weights, {**point.alphas, **adapting})
 
     row = {"loss": float(loss(weights, alphas))}

@@ -7,10 +7,9 @@ import io
 import json
 import math
 import platform
-from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -18,12 +17,19 @@ from metanas_pl.engine.metrics import mean_interval95, paired_gain95
 from metanas_pl.training.episode_records import ACCURACIES, ALPHAS_HELD
 from metanas_pl.utils.files import write_whole
 
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+    from metanas_pl.data.store.class_store import ClassStore
+    from metanas_pl.module import MetaNASModule
+    from metanas_pl.training.episode_records import Rows
+
 PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 COSTS = {"parameters": "parameters", "flops": "FLOPs an image"}
 Results = dict[str, Any]
 
 
-def summarize(rows: Sequence[Mapping[str, Any]]) -> Results:
+def summarize(rows: Rows) -> Results:
     """Test figures from the rows of the test episodes, in the order of the episodes."""
     results: Results = {"test/n_episodes": len(rows)}
     names = [*ACCURACIES, *([ALPHAS_HELD] if ALPHAS_HELD in rows[0] else [])]
@@ -41,21 +47,21 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> Results:
         floor = mean_interval95(pixel)
         results["test/pixel_nn_accuracy"], results["test/pixel_nn_accuracy_ci95"] = floor
     for name in COSTS:
-        costs = [r[name] for r in rows]
+        costs = [cast(float, r[name]) for r in rows]
         results |= {
             f"test/{name}_mean": sum(costs) / len(costs),
             f"test/{name}_min": min(costs),
             f"test/{name}_max": max(costs),
         }
     results |= {
-        "test/options_pruned_mean": sum(r["options_pruned"] for r in rows) / len(rows),
+        "test/options_pruned_mean": sum(float(r["options_pruned"]) for r in rows) / len(rows),
         "test/distinct_genotypes": len({r["genotype"] for r in rows}),
-        "test/seconds_per_episode": sum(r["seconds"] for r in rows) / len(rows),
+        "test/seconds_per_episode": sum(float(r["seconds"]) for r in rows) / len(rows),
     }
     return results
 
 
-def of_the_module(module: Any) -> Results:
+def of_the_module(module: MetaNASModule) -> Results:
     """Returns what can make figures true by construction: how heads start, and which choices are open."""
     options = [alive.sum(-1) for alive in module.mask().values() if alive.shape[-1] > 1]
     return {
@@ -65,7 +71,7 @@ def of_the_module(module: Any) -> Results:
     }
 
 
-def of_the_data(store: Any) -> Results:
+def of_the_data(store: ClassStore) -> Results:
     """Which images were used, and what was chosen when they were converted (as CUB's crop)."""
     return {"data": {"name": store.meta.name, "checksum": store.checksum, **store.meta.notes}}
 
@@ -76,7 +82,7 @@ def environment() -> Results:
     return {"versions": {"python": platform.python_version(), **versions}}
 
 
-def write(run_dir: Path, results: Results, rows: Sequence[Mapping[str, Any]]) -> None:
+def write(run_dir: Path, results: Results, rows: Rows) -> None:
     """Write ``results.json`` and ``episodes_test.csv``; what is there is whole."""
     table = io.StringIO(newline="")
     writer = csv.DictWriter(table, fieldnames=list(rows[0]))
@@ -110,7 +116,7 @@ def by_construction(results: Results) -> set[str]:
     return known
 
 
-def log(trainer: Any, results: Results) -> None:
+def log(trainer: pl.Trainer, results: Results) -> None:
     """Hand the loggers of the first process the numbers that the test has not given them."""
     if not trainer.is_global_zero:
         return

@@ -5,11 +5,14 @@ It says what is in force: a rate, a temperature or a warm-up that the methods do
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from metanas_pl.algorithms.heads import HEAD
 from metanas_pl.config import AugmentConfig, Config, DataConfig
 from metanas_pl.utils.ranges import in_words
+
+if TYPE_CHECKING:
+    from metanas_pl.module import MetaNASModule
 
 HEADS = {
     "zero": "head starts empty",
@@ -20,7 +23,7 @@ HEADS = {
 WEIGHTS = {"all": ["all weights"], "head": ["the head"], "body": ["the body"], "none": []}
 
 
-def describe(config: Config, module: Any) -> str:
+def describe(config: Config, module: MetaNASModule) -> str:
     """The resolved experiment in a few readable lines."""
     data, meta = config.data, module.meta
     lines = {
@@ -85,22 +88,22 @@ def _tasks_a_step(config: Config) -> int:
     return config.data.meta_batch_size * int(config.trainer.get("accumulate_grad_batches") or 1)
 
 
-def _alphas_adapt(module: Any) -> bool:
+def _alphas_adapt(module: MetaNASModule) -> bool:
     return len(module.alphas) > 0 and module.nas.adapts_alphas
 
 
-def _what_adapts(module: Any) -> str:
+def _what_adapts(module: MetaNASModule) -> str:
     parts = WEIGHTS[module.meta.adapts] + ["the alphas"] * _alphas_adapt(module)
     return f"adapts {' and '.join(parts) or 'nothing'}"
 
 
-def _backend(module: Any) -> str:
+def _backend(module: MetaNASModule) -> str:
     if module.meta.inner.state == "carried":
         return "inner states carried from task to task"
     return f"backend {module.learner.backend}"
 
 
-def _space(module: Any) -> str:
+def _space(module: MetaNASModule) -> str:
     space = module.hparams["space"]
     n_weights = sum(p.numel() for p in module.space.parameters())
     n_alphas = sum(a.numel() for a in module.alphas.values())
@@ -110,7 +113,7 @@ def _space(module: Any) -> str:
     return f"{space['name']}: {', '.join(parts)}"
 
 
-def _nas(module: Any) -> str:
+def _nas(module: MetaNASModule) -> str:
     nas = module.nas
     if not len(module.alphas):
         return nas.name if not nas.search else f"{nas.name}, which finds nothing to search"
@@ -130,7 +133,7 @@ def _nas(module: Any) -> str:
     return ", ".join(parts)
 
 
-def _inner(module: Any) -> str:
+def _inner(module: MetaNASModule) -> str:
     meta, inner = module.meta, module.meta.inner
     names = (name for name, _ in module.space.named_parameters())
     moving = {name for name in names if module.learner.loops.moves(name)}
@@ -158,7 +161,7 @@ def _inner(module: Any) -> str:
     return f"{', '.join(parts)}; {_number(inner.test_steps, 'step')} at test"
 
 
-def _outer(module: Any) -> str:
+def _outer(module: MetaNASModule) -> str:
     outer = module.meta.outer
     rates = {"weights": outer.weight_lr}
     if _alphas_adapt(module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -16,6 +16,13 @@ from metanas_pl.training.checkpointing.resume import choose_checkpoint, steps_of
 from metanas_pl.training.ranks import naming_lost_ranks
 from metanas_pl.training.run_folder import check_free, held
 
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+    from metanas_pl.cli.report import Results
+    from metanas_pl.data.datamodule import EpisodeDataModule
+    from metanas_pl.module import MetaNASModule
+
 FIXED = {
     **{key: key for key in ("space", "nas", "meta", "image_shape", "n_ways")},
     "eval_seed": "data.eval_seed",  # of other validation episodes another checkpoint would be the best
@@ -24,7 +31,7 @@ FIXED = {
 ANOTHER_PROCESSOR = "on another kind of processor the same seed may give another one"
 
 
-def run(cfg: DictConfig | Config) -> dict[str, Any]:
+def run(cfg: DictConfig | Config) -> Results:
     """Meta-train, test the best checkpoint, write the run folder; returns the results.
 
     Raises:
@@ -39,7 +46,7 @@ def run(cfg: DictConfig | Config) -> dict[str, Any]:
         return train_and_test(config)
 
 
-def train_and_test(config: Config) -> dict[str, Any]:
+def train_and_test(config: Config) -> Results:
     """What :func:`run` does in a run folder of its own."""
     import pytorch_lightning as pl
 
@@ -81,7 +88,7 @@ def train_and_test(config: Config) -> dict[str, Any]:
             return test(trainer, module, datamodule, config, run_dir, best, training)
 
 
-def steps_done(config: Config, module: Any) -> int:
+def steps_done(config: Config, module: MetaNASModule) -> int:
     """Outer steps behind ``ckpt_path``; 0 without one.
 
     Raises:
@@ -96,7 +103,7 @@ def steps_done(config: Config, module: Any) -> int:
     return steps_of(checkpoint)
 
 
-def _what(hyper_parameter: Any) -> Any:
+def _what(hyper_parameter: object) -> object:
     """What is computed, without how: the latter may change in a run."""
     if not isinstance(hyper_parameter, dict):
         return hyper_parameter
@@ -104,14 +111,14 @@ def _what(hyper_parameter: Any) -> Any:
 
 
 def test(
-    trainer: Any,
-    module: Any,
-    datamodule: Any,
+    trainer: pl.Trainer,
+    module: MetaNASModule,
+    datamodule: EpisodeDataModule,
     config: Config,
     run_dir: Path,
     ckpt_path: str | None,
-    training: dict[str, Any],
-) -> dict[str, Any]:
+    training: Results,
+) -> Results:
     """Test on the fixed list of test episodes and report; returns the results.
 
     They are on the disk before a logger hears of them or a line is printed.
@@ -124,9 +131,9 @@ def test(
     from metanas_pl.cli import report
 
     begin = time.perf_counter()
-    results: dict[str, Any] = {}
+    results: Results = {}
 
-    def keep(trainer: Any, module: Any) -> None:
+    def keep(trainer: pl.Trainer, _: pl.LightningModule) -> None:
         rows = module.gathered_test_rows()
         results.update(report.summarize(rows) | training)
         results["test/seconds"] = time.perf_counter() - begin
@@ -136,7 +143,9 @@ def test(
         if trainer.is_global_zero:
             report.write(run_dir, results, rows)
 
-    trainer.callbacks.append(LambdaCallback(on_test_epoch_end=keep))
+    trainer.callbacks.append(  # type: ignore[attr-defined]
+        LambdaCallback(on_test_epoch_end=keep)
+    )
     try:
         trainer.test(module, datamodule, ckpt_path=ckpt_path, verbose=False, weights_only=True)
         report.log(trainer, results)
@@ -156,7 +165,7 @@ def test(
     return results
 
 
-def title(config: Config, module: Any) -> str:
+def title(config: Config, module: MetaNASModule) -> str:
     """One line that says what was tested, and when the result can only be chance."""
     data, adapt = config.data, module.evaluation.adapt
     empty = module.meta.head == "zero" and adapt in ("alphas", "nothing")
@@ -167,26 +176,26 @@ def title(config: Config, module: Any) -> str:
     )
 
 
-def best_checkpoint(trainer: Any) -> str | None:
+def best_checkpoint(trainer: pl.Trainer) -> str | None:
     """Path of the best checkpoint; None (the weights at hand) if none was kept."""
-    callback = trainer.checkpoint_callback
-    return (callback.best_model_path or None) if callback is not None else None
+    return getattr(trainer.checkpoint_callback, "best_model_path", None) or None
 
 
-def best_score(trainer: Any) -> dict[str, Any]:
+def best_score(trainer: pl.Trainer) -> Results:
     """What the best checkpoint reached in validation, as a result; nothing if none was compared."""
     score = getattr(trainer.checkpoint_callback, "best_model_score", None)
     return {} if score is None else {app.OBJECTIVE: float(score)}
 
 
-def stop_if_interrupted(trainer: Any, run_dir: Path) -> None:
+def stop_if_interrupted(trainer: pl.Trainer, run_dir: Path) -> None:
     """After a signal say how to go on, and exit.
 
     Its code is that of rank 0: a launcher takes that of another for a crash, and kills rank 0 as well.
     """
     from metanas_pl.training.callbacks import GracefulInterrupt
 
-    interrupts = [c for c in trainer.callbacks if isinstance(c, GracefulInterrupt)]
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    interrupts = [c for c in callbacks if isinstance(c, GracefulInterrupt)]
     received = max((c.received for c in interrupts), default=0)
     if received:
         if trainer.is_global_zero:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +14,8 @@ import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
-from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.plugins import CheckpointIO, ClusterEnvironment
 from pytorch_lightning.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from pytorch_lightning.profilers import (
     AdvancedProfiler,
@@ -92,7 +93,7 @@ def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
         RunFailed: the memory was used up in the block.
     """
     log = RunLog(run_dir)
-    loggers: list[Any] = [log]
+    loggers: list[Logger] = [log]
     resumes = is_inside(config.ckpt_path, config.run_dir)
     if config.logger:
         loggers.append(make_logger(config, resumes))
@@ -137,7 +138,7 @@ def build(**settings: Any) -> pl.Trainer:
     return trainer
 
 
-def make(key: str, config: Any) -> Any:
+def make(key: str, config: Mapping[str, object]) -> Any:
     """What the configuration names at ``key``, by its ``_target_``.
 
     Raises:
@@ -150,7 +151,7 @@ def make(key: str, config: Any) -> Any:
         raise UserError(f"{key}={config.get('_target_')}: {cause}") from error
 
 
-def make_logger(config: Config, resumes: bool) -> Any:
+def make_logger(config: Config, resumes: bool) -> Logger:
     """The chosen logger; W&B goes on in the run that the checkpoint names, if it is of this run folder.
 
     In a copy of the folder a run begins anew on W&B: that of the original may go on, too.
@@ -175,9 +176,9 @@ def make_callbacks(config: Config) -> list[pl.Callback]:
     return [callback for callback in callbacks if not isinstance(callback, off)]
 
 
-def make_plugins() -> list[Any]:
+def make_plugins() -> list[CheckpointIO | ClusterEnvironment]:
     """Lightning's plugins: whole checkpoints, and signals of SLURM that are left to GracefulInterrupt."""
-    plugins: list[Any] = [WholeCheckpointIO()]
+    plugins: list[CheckpointIO | ClusterEnvironment] = [WholeCheckpointIO()]
     if SLURMEnvironment.detect() and not TorchElasticEnvironment.detect():
         # Lightning would save in the middle of a step.
         plugins.append(SLURMEnvironment(auto_requeue=False))
@@ -196,7 +197,7 @@ def begin_logging(trainer: pl.Trainer, config: Config) -> None:
 
 
 @contextmanager
-def answering_wandb(logger: Any) -> Iterator[None]:
+def answering_wandb(logger: Logger) -> Iterator[None]:
     """Say what to do where W&B cannot begin a run.
 
     Raises:
@@ -216,7 +217,7 @@ def answering_wandb(logger: Any) -> Iterator[None]:
         ) from error
 
 
-def finish_wandb(loggers: Sequence[Any], exit_code: int) -> None:
+def finish_wandb(loggers: Sequence[Logger], exit_code: int) -> None:
     """End the W&B run of this process, if one of ``loggers`` began it; other ranks have none."""
     if any(isinstance(logger, WandbLogger) for logger in loggers):
         import wandb

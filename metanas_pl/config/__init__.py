@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from metanas_pl.config.schemas.data import AugmentConfig, DataConfig
 from metanas_pl.config.schemas.methods import (
@@ -28,7 +28,15 @@ from metanas_pl.config.schemas.spaces import (
 from metanas_pl.config.schemas.trainer import check_batches, checked_trainer
 from metanas_pl.config.validation import check, check_choice, check_most, check_numbers
 from metanas_pl.config.value_types import check_types
+from metanas_pl.errors import UserError
 from metanas_pl.utils.ranges import bounds
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from metanas_pl.types import Settings
+
+C = TypeVar("C", bound="DataclassInstance")
 
 __all__ = [
     "AugmentConfig",
@@ -128,12 +136,12 @@ class Config:
             check(fits, f"data.{name}", ways, allowed)
 
 
-def plain(config: Any) -> dict[str, Any]:
+def plain(config: object) -> Settings:
     """A configuration dataclass (or mapping) as dict of plain values, fit for a checkpoint."""
-    return dict(config) if isinstance(config, dict) else asdict(config)
+    return dict(config) if isinstance(config, dict) else asdict(cast("DataclassInstance", config))
 
 
-def from_plain(schema: type[Any], values: Any) -> Any:
+def from_plain(schema: type[C], values: object) -> C:
     """Build ``schema`` from a mapping, or pass an instance through.
 
     Raises:
@@ -141,11 +149,12 @@ def from_plain(schema: type[Any], values: Any) -> Any:
     """
     if isinstance(values, schema):
         return values
-    check(isinstance(values, Mapping), schema.__name__, values, "it must be a mapping")
+    if not isinstance(values, Mapping):
+        raise UserError(f"{schema.__name__}={values} makes no sense: it must be a mapping")
     known = {f.name: f.type for f in fields(schema)}
     unknown = sorted(map(str, set(values) - set(known)))
     check(not unknown, schema.__name__, ", ".join(unknown), f"known keys are {', '.join(known)}")
-    parts: dict[type[Any], dict[str, type[Any]]] = {
+    parts: dict[type, dict[str, type]] = {
         MetaConfig: {"inner": InnerConfig, "outer": OuterConfig},
         NASConfig: {"cost": CostConfig},
         DataConfig: {"augment": AugmentConfig},

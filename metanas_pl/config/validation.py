@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Any
 
 from metanas_pl.errors import UserError
 from metanas_pl.utils.ranges import bounds
 
 
-def check(condition: bool, key: str, value: Any, allowed: str) -> None:
+def check(condition: bool, key: str, value: object, allowed: str) -> None:
     """Raise a ``ValueError`` that names the key, its value and what is allowed."""
     if not condition:
         raise UserError(f"{key}={value} makes no sense: {allowed}")
@@ -32,7 +31,9 @@ def check_choice(key: str, value: str, choices: Sequence[str]) -> None:
     check(value in choices, key, value, f"choose one of {', '.join(choices)}")
 
 
-def check_numbers(group: str, config: Any, names: str, least: float, strict: bool = False) -> None:
+def check_numbers(
+    group: str, config: object, names: str, least: float, strict: bool = False
+) -> None:
     """Check that the attributes called ``names`` are at least ``least`` (above it if strict), or None."""
     for name in names.split():
         value = getattr(config, name)
@@ -42,14 +43,14 @@ def check_numbers(group: str, config: Any, names: str, least: float, strict: boo
             check(fits, f"{group}.{name}", value, f"must be {sign} {least:g}")
 
 
-def check_most(group: str, config: Any, names: str, most: int) -> None:
+def check_most(group: str, config: object, names: str, most: int) -> None:
     """Check that the attributes called ``names`` are at most ``most``, or None."""
     for name in names.split():
         value = getattr(config, name)
         check(value is None or value <= most, f"{group}.{name}", value, f"must be at most {most:,}")
 
 
-def check_ranges(group: str, config: Any, names: str, least: int) -> None:
+def check_ranges(group: str, config: object, names: str, least: int) -> None:
     """Check that the attributes called ``names`` are whole numbers or ranges from ``least`` on, or None."""
     for name in names.split():
         value = getattr(config, name)

@@ -9,7 +9,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from metanas_pl.config.validation import check
 
 
-def check_types(schema: type[Any], values: Mapping[str, Any]) -> None:
+def check_types(schema: type, values: Mapping[str, object]) -> None:
     """Check that ``values`` have the types that the fields of ``schema`` name.
 
     Raises:
@@ -21,7 +21,7 @@ def check_types(schema: type[Any], values: Mapping[str, Any]) -> None:
         check(fits(value, hints[name]), f"{schema.__name__}.{name}", value, f"must be {shown}")
 
 
-def fits(value: Any, hint: Any) -> bool:
+def fits(value: object, hint: Any) -> bool:
     """Whether ``value`` is of a type that a schema uses: a plain one, a union, ``list[...]`` or ``dict``.
 
     >>> fits([1, 2], list[int]), fits(1, float), fits(True, int), fits(None, str | None)
@@ -33,8 +33,9 @@ def fits(value: Any, hint: Any) -> bool:
     if origin in (UnionType, Union):
         return any(fits(value, argument) for argument in arguments)
     if origin is list:
-        is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes)
-        return is_list and all(fits(item, arguments[0]) for item in value)
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+            return False
+        return all(fits(item, arguments[0]) for item in value)
     if origin is dict:
         return isinstance(value, Mapping)
     if isinstance(value, bool):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
 import torch
@@ -21,6 +21,9 @@ from metanas_pl.data.store.class_store import SPLITS, ClassStore
 from metanas_pl.data.store.identity import Identity, check_same, checked, identity
 from metanas_pl.errors import UserError
 from metanas_pl.utils.ranges import Range
+
+if TYPE_CHECKING:
+    from metanas_pl.types import Settings
 
 
 class EpisodeDataModule(pl.LightningDataModule):
@@ -98,7 +101,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         sampling: str = "uniform",
         shots_per: str = "episode",
         small_classes: str = "refuse",
-        augment: Mapping[str, Any] | None = None,
+        augment: Settings | None = None,
         options: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
@@ -193,11 +196,11 @@ class EpisodeDataModule(pl.LightningDataModule):
             for part in parts:
                 part.constants = self.trained_on[0]["mean"], self.trained_on[0]["std"]
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, list[Identity]]:
         """``stores``: which data this is, for the checkpoint."""
         return {"stores": self._identities}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, list[Identity]]) -> None:
         """Refuse to go on with other data than that of the checkpoint."""
         remedy = "go on with the same data, or begin a new run"
         check_same(checked(state), self._identities, remedy)
@@ -237,7 +240,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         """Batches of ``eval_batch_size`` test tasks."""
         return self._loader("test", self.eval_batch_size)
 
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+    def on_after_batch_transfer(self, batch: EpisodeBatch, dataloader_idx: int) -> EpisodeBatch:
         """Augment episodes, on the device."""
         if self.trainer is None:
             return batch

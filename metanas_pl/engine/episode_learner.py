@@ -3,7 +3,7 @@
 ``EpisodeLearner.meta_gradient`` adapts to each episode and gives the mean meta-gradient;
 ``EpisodeLearner.evaluate`` adapts and tests. Both map one pure function of a task over the tasks.
 
-Shapes: ``*T`` nothing for one task, T for the tasks of a meta-batch; k inner steps.
+Shapes: T tasks of a meta-batch, k inner steps; ``*T`` is nothing for one task.
 """
 
 from __future__ import annotations
@@ -315,8 +315,8 @@ class EpisodeLearner:
 
     def accuracy(
         self, theta: Theta, episode: Episodes, *, seed: int, mask: Mask, plan: EvaluationConfig
-    ) -> Float[Tensor, "*T"]:
-        """Returns the inductive, relaxed accuracy after adaptation alone, ``(T,)``."""
+    ) -> Float[Tensor, " T"]:
+        """Returns the inductive, relaxed accuracy after adaptation alone; as :meth:`evaluate`."""
         batch = self.in_test(theta, episode, seed=seed, mask=mask, plan=plan)
 
         def of_task(data: TaskBatch) -> Tensor:
@@ -325,8 +325,7 @@ class EpisodeLearner:
             logits = problem.query_logits(*problem.at(adapted, problem.n_steps))
             return sound_accuracy(logits, problem.task.query_y)
 
-        accuracies: Tensor = self._map(of_task, batch.tasks)
-        return accuracies
+        return self._map(of_task, batch.tasks)
 
     def _tested(self, problem: EpisodeProblem, theta: Theta) -> Evaluation:
         """Returns accuracies of one task before and after its adaptation."""

@@ -167,6 +167,11 @@ def of_ways(rate: RateByName, share: Float[Tensor, ""]) -> RateByName:
     The gradient of the mean loss at a row of the head shrinks as 1 / ways. With this rate the first step
     from an empty head gives every class  rate / trained ways * (its mean feature - that of all),  however
     many others there are, so a head trained with 20 ways adapts to 5 as it has learned to.
+
+    >>> import torch
+    >>> rate = of_ways(lambda name: 0.4, torch.tensor(0.25))
+    >>> rate("head.bias"), rate("stem.weight")
+    (tensor(0.1000), 0.4)
     """
     return lambda name: rate(name) * share if name in HEAD else rate(name)
 

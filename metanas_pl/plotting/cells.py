@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from metanas_pl.plotting.figures import DARK, LABEL, LIGHT, canvas, colour_of
 from metanas_pl.search_spaces.genotypes.genotype import Architecture, Cell
@@ -12,6 +12,8 @@ from metanas_pl.search_spaces.genotypes.genotype import Architecture, Cell
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from metanas_pl.types import Settings
 
 _SIDES = (1, -1)  # of two inputs, input 0 is above the nodes, input 1 below
 _RADIUS, _LANE, _X_INPUT = 0.26, 0.5, -0.38  # inches
@@ -155,7 +157,7 @@ def _rim(x: float, lane_y: float, side: int) -> tuple[float, float]:
 
 def _collect(axes: Axes, xs: Sequence[float], x_end: float, y: float) -> None:
     """The dashed line from the concatenated nodes to the output."""
-    style: dict[str, Any] = {"color": LIGHT, "lw": 1.4, "ls": (0, (4, 2)), "zorder": 1}
+    style: Settings = {"color": LIGHT, "lw": 1.4, "ls": (0, (4, 2)), "zorder": 1}
     for x in xs:
         axes.plot([x, x], [0, y], **style)
     axes.plot([min(xs), x_end, x_end], [y, y, -0.45], **style)

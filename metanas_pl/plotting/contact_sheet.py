@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -124,7 +124,7 @@ def _text_width(text: str, scale: float = 1.0) -> int:
     return int(np.ceil(width * DPI / 72))
 
 
-def _write(axes: Axes, x: float, y: float, text: str, **style: Any) -> None:
+def _write(axes: Axes, x: float, y: float, text: str, **style: str | float) -> None:
     """Text at a pixel; names are no formulas."""
     look = {**LABEL, "fontsize": FONT_SIZE, "color": DARK, "parse_math": False, **style}
     axes.text(x, y, text, **look)

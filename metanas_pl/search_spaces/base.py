@@ -1,4 +1,7 @@
-"""What a search space answers, and what networks of stacked cells share."""
+"""What a search space answers, and what networks of stacked cells share.
+
+Shapes: E edges, O operations; T tasks.
+"""
 
 from __future__ import annotations
 

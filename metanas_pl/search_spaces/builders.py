@@ -7,8 +7,8 @@ of a ``configs/space/*.yaml`` names one by its dotted path, so a space can come 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.backbones import Conv4, ResNet12
@@ -23,11 +23,14 @@ from metanas_pl.search_spaces.nasbench201.networks import (
     Skeleton201,
 )
 
+if TYPE_CHECKING:
+    from metanas_pl.types import Settings
+
 T = TypeVar("T")
 
 
 def cells(
-    config: Mapping[str, Any],
+    config: Settings,
     *,
     in_channels: int,
     image_size: int,
@@ -50,7 +53,7 @@ def cells(
     return DerivedNetwork(genotype, **shape, pool_norm=config["pool_norm"], affine=config["affine"])
 
 
-def chosen_genotype(config: Mapping[str, Any], load: Callable[[str], T], form: str) -> T:
+def chosen_genotype(config: Settings, load: Callable[[str], T], form: str) -> T:
     """What ``load`` makes of ``config["genotype"]``, which has the ``form`` that users are told.
 
     Raises:
@@ -65,7 +68,7 @@ def chosen_genotype(config: Mapping[str, Any], load: Callable[[str], T], form: s
 
 
 def nasbench201(
-    config: Mapping[str, Any], *, in_channels: int, image_size: int, n_ways: int, search: bool
+    config: Settings, *, in_channels: int, image_size: int, n_ways: int, search: bool
 ) -> Skeleton201:
     """The supernet of NAS-Bench-201, or with ``search=False`` one of its architectures."""
     shape = {key: config[key] for key in ("channels", "cells_per_stage")}
@@ -77,7 +80,7 @@ def nasbench201(
 
 
 def conv4(
-    config: Mapping[str, Any], *, in_channels: int, image_size: int, n_ways: int, search: bool
+    config: Settings, *, in_channels: int, image_size: int, n_ways: int, search: bool
 ) -> Conv4:
     """The Conv4 backbone: nothing to search in it, whatever ``search`` says."""
     shape = {"in_channels": in_channels, "n_ways": n_ways, "image_size": image_size}
@@ -85,7 +88,7 @@ def conv4(
 
 
 def resnet12(
-    config: Mapping[str, Any], *, in_channels: int, image_size: int, n_ways: int, search: bool
+    config: Settings, *, in_channels: int, image_size: int, n_ways: int, search: bool
 ) -> ResNet12:
     """The ResNet-12 backbone: nothing to search in it, whatever ``search`` says."""
     return ResNet12(

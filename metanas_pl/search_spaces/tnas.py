@@ -8,8 +8,7 @@ after pooling in derived networks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,6 +18,9 @@ from metanas_pl.search_spaces.base import CellNetwork
 from metanas_pl.search_spaces.builders import cells
 from metanas_pl.search_spaces.ops.layers import Conv
 from metanas_pl.search_spaces.ops.primitives import ConvNorm
+
+if TYPE_CHECKING:
+    from metanas_pl.types import Settings
 
 
 class PooledStem(nn.Module):
@@ -41,7 +43,7 @@ class PooledStem(nn.Module):
 
 
 def build(
-    config: Mapping[str, Any],
+    config: Settings,
     *,
     in_channels: int,
     image_size: int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from metanas_pl.engine.metrics import pixel_nearest_neighbour
 from metanas_pl.search_spaces.base import SearchSpace
 from metanas_pl.search_spaces.costs import Costs, reachable_cost
 from metanas_pl.types import Mixing
+
+if TYPE_CHECKING:
+    from metanas_pl.types import Episodes
 
 ACCURACIES = {
     "accuracy": "accuracy",
@@ -24,13 +27,14 @@ ACCURACIES = {
 ALPHAS_HELD = "accuracy_alphas_held"
 """Name of the accuracy of the same network with its alphas held still, where they adapt."""
 
-Rows = list[dict[str, Any]]
+Row = dict[str, float | str]
+Rows = list[Row]
 
 
 def rows_of(
     space: SearchSpace,
     costs: Mapping[str, Costs],
-    batch: Any,
+    batch: Episodes,
     result: Evaluation,
     held: Tensor | None,
     seconds: float,
@@ -50,7 +54,7 @@ def rows_of(
         relaxed = {k: w[t] for k, w in result.mixing.items()}
         mixing = space.prune(relaxed)
         genotype = space.genotype(mixing)
-        row = {"episode": index}
+        row: Row = {"episode": index}
         row |= {key: float(getattr(result, field)[t]) for key, field in ACCURACIES.items()}
         row |= {} if held is None else {ALPHAS_HELD: float(held[t])}
         row |= {"pixel_nn": float(pixels[t]), "loss": float(result.loss[t])}
@@ -76,4 +80,4 @@ def gathered(rows: Rows) -> Rows:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         parts = [[] for _ in range(torch.distributed.get_world_size())]
         torch.distributed.all_gather_object(parts, rows)
-    return sorted((row for part in parts for row in part), key=lambda row: row["episode"])
+    return sorted((row for part in parts for row in part), key=lambda row: float(row["episode"]))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from metanas_pl.types import AutogradContext
 
 
 class InjectGradient(torch.autograd.Function):
@@ -15,13 +18,15 @@ class InjectGradient(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, loss: Tensor, share: Tensor, n: int, *tensors: Tensor) -> Tensor:
+    def forward(
+        ctx: AutogradContext, loss: Tensor, share: Tensor, n: int, *tensors: Tensor
+    ) -> Tensor:
         """``tensors`` are n parameters followed by their n gradients; these count by ``share``."""
         ctx.save_for_backward(share, *tensors[n:])
         return loss.detach().clone()
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: AutogradContext, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """The stored gradients, times share and gradient of the loss (loss scaling, accumulation)."""
         share, *grads = ctx.saved_tensors
         scale = share * grad_outputs[0]

@@ -7,9 +7,12 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 from metanas_pl.errors import RunFailed
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
 
 PATIENCE_S = 3.0
 """For how long a process that closed its connections may still be on its way out."""
@@ -24,7 +27,7 @@ def is_first_process() -> bool:
 
 
 @contextmanager
-def naming_lost_ranks(trainer: Any) -> Iterator[None]:
+def naming_lost_ranks(trainer: pl.Trainer) -> Iterator[None]:
     """End with one line that names the rank which died, where a rank waits for it in vain.
 
     Lightning's launcher knows how its processes ended, and they know whether it lives; torchrun and srun
@@ -68,7 +71,7 @@ def _lost_a_connection(error: RuntimeError) -> bool:
     return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
 
 
-def _who(trainer: Any, parent: int) -> str | None:
+def _who(trainer: pl.Trainer, parent: int) -> str | None:
     """The rank that is gone and how it ended, if that can be known here."""
     from metanas_pl.utils.lightning_private import launched_processes  # loads Lightning
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 from metanas_pl.config import OuterConfig
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
 
 
 def learning_rate_factor(outer: OuterConfig, step: int, total: float) -> float:
@@ -22,13 +25,14 @@ def learning_rate_factor(outer: OuterConfig, step: int, total: float) -> float:
     return 1.0
 
 
-def fraction_of_time(trainer: Any) -> float | None:
+def fraction_of_time(trainer: pl.Trainer) -> float | None:
     """How much of its time a training has used, by the clock that ends it (``trainer.max_time``).
 
     None without such a clock: a callback that tells ``time_elapsed()`` and ``time_remaining()``, as
     Lightning's Timer. Rank 0 tells the others.
     """
-    clocks = [c for c in trainer.callbacks if hasattr(c, "time_remaining")]
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    clocks = [c for c in callbacks if hasattr(c, "time_remaining")]
     if not clocks:
         return None
     elapsed, remaining = clocks[0].time_elapsed(), clocks[0].time_remaining() or 0.0

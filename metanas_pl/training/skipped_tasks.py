@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from pytorch_lightning.strategies import Strategy
 
 
 class OuterStep(NamedTuple):
@@ -46,7 +49,7 @@ class TaskTally:
         """
         self._batches.append((index, finite, scores))
 
-    def close_step(self, strategy: Any) -> OuterStep:
+    def close_step(self, strategy: Strategy) -> OuterStep:
         """End an outer step, with one exchange between the ranks.
 
         Args:

@@ -33,7 +33,7 @@ class EpisodesOnly(pl.LightningModule):
             raise UserError(COMPILED)
         check_precision(str(self.trainer.precision))
 
-    def forward(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def forward(self, *args: object, **kwargs: object) -> NoReturn:
         """Refuse: images alone are no episode. So do the exports, which trace this.
 
         Raises:

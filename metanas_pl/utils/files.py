@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from metanas_pl.errors import RunFailed
 
@@ -90,7 +90,7 @@ class RowsFile:
         self.n_rows = 0
         self._columns: list[str] = []
 
-    def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def append(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Add rows at the end."""
         columns = sorted(set(self._columns).union(*rows))
         if columns != self._columns:
@@ -115,13 +115,13 @@ class RowsFile:
             with space_for(self.path), self.path.open("rb") as file:
                 os.fsync(file.fileno())
 
-    def _read(self, n_rows: int) -> list[dict[str, Any]]:
+    def _read(self, n_rows: int) -> list[dict[str, str]]:
         if not n_rows:
             return []
         with self.path.open(encoding="utf-8", newline="") as file:
             return list(islice(csv.DictReader(file), n_rows))
 
-    def _write(self, columns: list[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    def _write(self, columns: list[str], rows: Sequence[Mapping[str, object]]) -> None:
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, columns)
         if columns:

@@ -6,9 +6,16 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from metanas_pl.errors import UserError
+
+
+class Options(Protocol):
+    """A configuration that names functions."""
+
+    name: str
+    options: dict[str, Any]
 
 
 def resolve(path: str, key: str) -> Callable[..., Any]:
@@ -30,7 +37,9 @@ def resolve(path: str, key: str) -> Callable[..., Any]:
     return function
 
 
-def resolve_all(config: Any, group: str, names: tuple[str, ...]) -> dict[str, Any]:
+def resolve_all(
+    config: Options, group: str, names: tuple[str, ...]
+) -> dict[str, Callable[..., Any] | None]:
     """The functions that ``config`` names, each with those of ``config.options`` that it takes.
 
     Args:
@@ -62,7 +71,7 @@ def resolve_all(config: Any, group: str, names: tuple[str, ...]) -> dict[str, An
     }
 
 
-def keyword_only(function: Callable[..., Any]) -> tuple[str, ...]:
+def keyword_only(function: Callable[..., object]) -> tuple[str, ...]:
     """Names of the keyword-only arguments: the options of a method.
 
     >>> keyword_only(sorted)
@@ -72,5 +81,5 @@ def keyword_only(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
 
 
-def _with(function: Callable[..., Any], options: Mapping[str, Any]) -> Callable[..., Any]:
+def _with(function: Callable[..., Any], options: Mapping[str, object]) -> Callable[..., Any]:
     return partial(function, **options) if options else function

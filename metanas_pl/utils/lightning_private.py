@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pytorch_lightning as pl
 from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.callbacks import RichProgressBar, WeightAveraging
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+    from torch.utils.data import DataLoader
+    from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 WORKS_WITH = ("2.6.4", "2.6.5", "2.6.6")
 """Releases of pytorch-lightning."""
@@ -24,17 +31,17 @@ RESTORER = "checkpoint_connector"  # the file of Lightning that restores checkpo
 # -- the module and its Trainer -------------------------------------------------------------------
 
 
-def trainer_of(module: Any) -> Any:
+def trainer_of(module: pl.LightningModule) -> pl.Trainer | None:
     """Returns the Trainer of a LightningModule; None without one, where ``module.trainer`` raises."""
     return module._trainer
 
 
-def is_compiled(module: Any) -> bool:
+def is_compiled(module: pl.LightningModule) -> bool:
     """Returns whether ``torch.compile`` made the module."""
     return module._compiler_ctx is not None
 
 
-def averages_buffers(trainer: Any) -> bool:
+def averages_buffers(trainer: pl.Trainer) -> bool:
     """Returns whether a callback averages the buffers of the module with its parameters."""
     averaging = [c for c in trainer.callbacks if isinstance(c, WeightAveraging)]
     return any(callback._use_buffers for callback in averaging)
@@ -43,20 +50,21 @@ def averages_buffers(trainer: Any) -> bool:
 # -- the training loop ----------------------------------------------------------------------------
 
 
-def log_step_at_hand(trainer: Any) -> None:
+def log_step_at_hand(trainer: pl.Trainer) -> None:
     """Log a step that has just ended: Lightning does so after the hook in which callbacks save it."""
     batches = trainer.fit_loop.epoch_loop.batch_progress.current
     if batches.processed > batches.completed:
         trainer._logger_connector.update_train_step_metrics()
 
 
-def validates_next(trainer: Any) -> bool:
+def validates_next(trainer: pl.Trainer) -> bool:
     """Returns whether a validation follows the batch that has just ended."""
     loop = trainer.fit_loop
-    return bool(loop.epoch_loop._should_check_val_fx(loop._data_fetcher))
+    assert loop._data_fetcher is not None
+    return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
 
 
-def stop_before_minimum(trainer: Any) -> None:
+def stop_before_minimum(trainer: pl.Trainer) -> None:
     """Make ``should_stop`` count before ``min_epochs`` and ``min_steps``."""
     trainer.should_stop = True
     trainer.fit_loop.min_epochs = trainer.fit_loop.epoch_loop.min_steps = None
@@ -77,9 +85,9 @@ def arose_in_restoring(error: BaseException) -> bool:
     return any(RESTORER in f.filename and "restore" in f.name for f in frames)
 
 
-def launched_processes(trainer: Any) -> Sequence[Any]:
+def launched_processes(trainer: pl.Trainer) -> Sequence[Popen[bytes]]:
     """Returns the processes that Lightning started beside this one, by rank."""
-    processes: Sequence[Any] = getattr(trainer.strategy.launcher, "procs", [])
+    processes: Sequence[Popen[bytes]] = getattr(trainer.strategy.launcher, "procs", [])
     return processes
 
 
@@ -139,12 +147,12 @@ class WithWorkers:
         torch_loader: the loader that has the workers.
     """
 
-    torch_loader: Any
+    torch_loader: DataLoader[Any]
 
     @property
-    def _iterator(self) -> Any:
+    def _iterator(self) -> _BaseDataLoaderIter | None:
         return self.torch_loader._iterator
 
     @_iterator.setter
-    def _iterator(self, iterator: Any) -> None:
+    def _iterator(self, iterator: _BaseDataLoaderIter | None) -> None:
         self.torch_loader._iterator = iterator

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from metanas_pl.errors import UserError
 
@@ -35,5 +34,5 @@ def in_words(size: Range) -> str:
     return str(least) if least == largest else f"{least}-{largest}"
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)

@@ -11,7 +11,7 @@ import pickletools
 import re
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from metanas_pl.errors import UserError
 
@@ -32,7 +32,7 @@ class TensorFileError(UserError):
     """A file holds something else than tensors and plain values, or is damaged."""
 
 
-def load_tensors(path: str | Path) -> Any:
+def load_tensors(path: str | Path) -> object:
     """What ``torch.save`` wrote into the file ``path``, on the CPU: plain containers, values, tensors.
 
     Raises:
@@ -82,7 +82,7 @@ def _check_names(file: IO[bytes]) -> None:
             raise TensorFileError(f"it asks for {named}, which is neither a value nor a tensor")
 
 
-def _check_content(content: Any, n_bytes: int) -> None:
+def _check_content(content: object, n_bytes: int) -> None:
     """Refuse tensors without bytes of their own in the file, and containers without end."""
     from torch import Tensor
 

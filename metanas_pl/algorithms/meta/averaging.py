@@ -34,6 +34,10 @@ def finite_tasks(per_task: MetaGradient) -> Bool[Tensor, " T"]:
     """Returns which tasks have a finite loss and a meta-gradient of finite norm.
 
     A norm overflows long before its entries do, in float32 at 1.8e19: means of such gradients are finite.
+
+    >>> gradient = Theta({"w": torch.tensor([[1.0], [torch.inf]])}, {})
+    >>> finite_tasks(MetaGradient(gradient, torch.ones(2), torch.ones(2)))
+    tensor([ True, False])
     """
     sizes = [per_task.loss, *map(_norms, pytree.tree_leaves(per_task.gradient))]
     return torch.stack([size.isfinite() for size in sizes]).all(0)

@@ -69,7 +69,15 @@ class MetaGradient(NamedTuple):
 
 
 def reptile(theta: Theta, problem: Problem) -> MetaGradient:
-    """Reptile (Nichol et al. 2018): ``theta - theta*``, for weights and alphas (MetaNAS, eq. 5)."""
+    """Reptile (Nichol et al. 2018): ``theta - theta*``, for weights and alphas (MetaNAS, eq. 5).
+
+    Args:
+        theta: the meta-parameters.
+        problem: one episode.
+
+    Returns:
+        The displacement; learned inner hyper-parameters get 0, as nothing is differentiated.
+    """
     adapted = problem.adapt(theta)
     loss, accuracy = problem.query_loss(adapted.theta, problem.n_steps)
     gradient = Theta(
@@ -86,7 +94,12 @@ def _displacement(start: Tensor, end: Tensor) -> Tensor:
 
 
 def fomaml(theta: Theta, problem: Problem) -> MetaGradient:
-    """First-order MAML (Finn et al. 2017): the query gradient taken at the adapted point."""
+    """First-order MAML (Finn et al. 2017): the query gradient taken at the adapted point.
+
+    Args:
+        theta: the meta-parameters.
+        problem: one episode.
+    """
     adapted = problem.adapt(theta)
     gradient, (loss, accuracy) = torch.func.grad_and_value(
         lambda point: problem.query_loss(point, problem.n_steps), has_aux=True
@@ -99,6 +112,10 @@ def maml(theta: Theta, problem: Problem) -> MetaGradient:
 
     With ``meta.adapts=head`` it is ANIL, with ``body`` BOIL, with ``meta.rates`` learned per parameter
     Meta-SGD, with a head from class means ProtoMAML, and with no adapting weights ProtoNet.
+
+    Args:
+        theta: the meta-parameters.
+        problem: one episode.
     """
 
     def outer(theta: Theta) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,11 @@ from metanas_pl.types import Alphas, Params
 
 
 def first_order(problem: InnerProblem) -> Alphas:
-    """First-order DARTS (Liu et al. 2019): the gradient at the current weights, w' = w."""
+    """First-order DARTS (Liu et al. 2019): the gradient at the current weights, w' = w.
+
+    Args:
+        problem: the inner problem; its train batch is not used.
+    """
     return torch.func.grad(problem.arch.loss, argnums=1)(problem.weights, problem.alphas)
 
 
@@ -22,6 +26,9 @@ def second_order(problem: InnerProblem) -> Alphas:
     """Second-order DARTS (Liu et al. 2019, eq. 6), exact: through the step that the w-optimizer takes.
 
     The virtual step is the actual inner optimizer's (its rates, its moments), not an assumed SGD step.
+
+    Args:
+        problem: the inner problem; the virtual step sees its train batch, the alphas its arch batch.
     """
 
     def after_virtual_step(alphas: Alphas) -> Tensor:
@@ -38,6 +45,10 @@ def second_order_fd(problem: InnerProblem, *, radius: float = 0.01) -> Alphas:
     ``-xi grad_w' L_arch``), the second-order term is the derivative of ``grad_alpha L_train`` along p:
     ``[grad_alpha L_train(w + eps p) - grad_alpha L_train(w - eps p)] / (2 eps)``, ``eps = radius / ||p||``.
     Both signs see the same batch and the same noise.
+
+    Args:
+        problem: the inner problem.
+        radius: length of the finite difference, over all weights.
     """
     weights, alphas = problem.weights, problem.alphas
     gradient = torch.func.grad(problem.train.loss)(weights, alphas)

@@ -4,7 +4,7 @@ An architecture is a flat ``dict[str, Tensor]``. Every tensor's **last** dimensi
 the primitives of an edge, ``(..., O)``, or the input pairs of a node, ``(P,)``. A relaxation turns
 logits into weights of the same shape, so it need not know which is which.
 
-Shapes: ``*E`` edges or nodes, O options of one choice.
+Shapes: ``*E`` edges or nodes, O options of one choice, n numbers of options.
 """
 
 from __future__ import annotations

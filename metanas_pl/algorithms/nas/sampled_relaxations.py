@@ -85,6 +85,11 @@ def gamma_draw(
         concentration: above 0.
         noise: from :func:`metanas_pl.algorithms.noise.gamma`: CANDIDATES normals and as many uniforms
             (proposals and their acceptance), BOOST uniforms.
+
+    >>> from metanas_pl.algorithms.noise import episode_generator, gamma
+    >>> draws = gamma_draw(torch.full((10_000,), 3.0), gamma((10_000,), episode_generator(0, 0)))
+    >>> f"{draws.mean():.1f}"  # the mean of the distribution is its concentration
+    '3.0'
     """
     normal, accept, boost = noise.split([CANDIDATES, CANDIDATES, BOOST], dim=-1)
     d = concentration.unsqueeze(-1) + BOOST - 1 / 3

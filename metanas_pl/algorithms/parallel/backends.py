@@ -24,6 +24,9 @@ def choose_backend(asked: str, network: nn.Module) -> str:
 
     Raises:
         UserError: ``grouped`` is asked of a network that computes one task at a time.
+
+    >>> choose_backend("auto", nn.Linear(2, 2))
+    'vmap'
     """
     supported = bool(getattr(network, "supports_grouped", False))
     if asked == "auto":

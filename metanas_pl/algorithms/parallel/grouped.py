@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
+from metanas_pl.types import AutogradContext
+
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
@@ -106,14 +108,10 @@ class _PullBack:
         return (*leaves, *self.given), self.outputs
 
 
-class _Context(Protocol):
-    """What autograd keeps of a call between forward and backward."""
+class _Context(AutogradContext, Protocol):
+    """It also keeps which call this was."""
 
     call: _Call | _PullBack
-    saved_tensors: tuple[Tensor, ...]
-    needs_input_grad: tuple[bool, ...]
-
-    def save_for_backward(self, *tensors: Tensor) -> None: ...
 
 
 class _VmapInfo(Protocol):

@@ -112,6 +112,7 @@ class DataConfig:
         return f"{' + '.join(names)}, {in_words(self.n_ways)}-way {in_words(self.n_shots)}-shot"
 
 
-def _are_weights(values: Any, n: int) -> bool:
-    numbers = isinstance(values, list) and all(isinstance(x, int | float) for x in values)
-    return numbers and len(values) == n and all(x >= 0 for x in values)
+def _are_weights(values: object, n: int) -> bool:
+    if not isinstance(values, list) or len(values) != n:
+        return False
+    return all(isinstance(x, int | float) and x >= 0 for x in values)

@@ -8,10 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
 
 from metanas_pl.config.validation import check, did_you_mean
 from metanas_pl.errors import UserError
+
+if TYPE_CHECKING:
+    from metanas_pl.types import Settings
 
 
 class Kind(NamedTuple):
@@ -25,7 +28,7 @@ class Kind(NamedTuple):
         return Kind(f"{self.words}, or null", lambda value: value is None or self.fits(value))
 
 
-def is_whole(value: Any) -> bool:
+def is_whole(value: object) -> TypeGuard[int]:
     """Whether ``value`` is a whole number; True is none."""
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -47,7 +50,7 @@ def batches(least: int) -> Kind:
     )
 
 
-def one_of(*values: Any) -> Kind:
+def one_of(*values: object) -> Kind:
     """One of a few values; unlike ``in``, this tells 1 from True."""
     words = ", ".join("null" if v is None else str(v).lower() for v in values)
     return Kind(
@@ -55,7 +58,7 @@ def one_of(*values: Any) -> Kind:
     )
 
 
-def is_time(value: Any) -> bool:
+def is_time(value: object) -> bool:
     """Whether ``value`` is a time as Lightning reads it: ``DD:HH:MM:SS``, or a mapping for ``timedelta``.
 
     >>> is_time("00:01:30:00"), is_time({"minutes": 90}), is_time("90 minutes")
@@ -71,7 +74,7 @@ def is_time(value: Any) -> bool:
     )
 
 
-def is_devices(value: Any) -> bool:
+def is_devices(value: object) -> bool:
     """Whether ``value`` names devices: how many (-1: all), which, or ``auto``.
 
     >>> [is_devices(value) for value in (2, -1, "auto", [0, 1], "0,1", 0, "two")]
@@ -136,7 +139,7 @@ SETTINGS: dict[str, Kind] = {
 OURS = ("logger", "callbacks", "plugins", "default_root_dir")
 
 
-def checked_trainer(settings: Mapping[str, Any]) -> dict[str, Any]:
+def checked_trainer(settings: Mapping[str, Any]) -> Settings:
     """The arguments of the Trainer; a whole number that was written as 1e3 becomes one.
 
     Raises:

@@ -6,11 +6,14 @@ import io
 import threading
 import warnings
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from metanas_pl.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SUFFIXES = frozenset(
     ".apng .avif .avifs .bmp .bw .dib .gif .icb .ico .j2c .j2k .jfif .jp2 .jpc .jpe .jpeg .jpf .jpg .jpx "
@@ -74,7 +77,7 @@ class Greys(NamedTuple):
 _opening = threading.Lock()
 
 
-def decoded(data: bytes, how: Decoding = Decoding()) -> Any:  # noqa: B008
+def decoded(data: bytes, how: Decoding = Decoding()) -> Image.Image:  # noqa: B008
     """The picture in an image file, upright and opaque, a ``PIL.Image`` of mode L or RGB.
 
     Grey of other than 8 bits is scaled by the range of its type, and floats from [0, 1]; of an animation it
@@ -100,7 +103,7 @@ def decoded(data: bytes, how: Decoding = Decoding()) -> Any:  # noqa: B008
         raise UserError(_reason(data, error)) from error
 
 
-def _opened(data: bytes) -> Any:
+def _opened(data: bytes) -> Image.Image:
     """A ``PIL.Image`` whose pixels are not read yet."""
     from PIL import Image
 
@@ -142,7 +145,7 @@ def _reason(data: bytes, error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _greys(picture: Any) -> Greys:
+def _greys(picture: Image.Image) -> Greys:
     """The meaning of grey values, which only the file tells: Pillow reads 12, 16 and 32 bits alike."""
     tags = getattr(picture, "tag_v2", {})  # of a TIFF; other formats have no more than 16 bits
     bits, is_signed = tags.get(258, (16,))[0], tags.get(339, (1,))[0] == 2
@@ -153,7 +156,7 @@ def _greys(picture: Any) -> Greys:
     return Greys(np.dtype(dtype), limit, tags.get(262) == 0)
 
 
-def _opaque(picture: Any, greys: Greys, background: str) -> Any:
+def _opaque(picture: Image.Image, greys: Greys, background: str) -> Image.Image:
     """The picture in mode L or RGB, what is transparent in the colour of the background.
 
     Args:

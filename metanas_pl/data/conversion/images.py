@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from metanas_pl.data.conversion.decoding import Decoding, decoded
 from metanas_pl.data.store.class_store import ClassImages
 from metanas_pl.errors import UserError
 from metanas_pl.utils.progress import track
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 CHUNK = 32
 """Images that a thread takes at once."""
@@ -84,7 +87,7 @@ def resized(images: np.ndarray, size: int, channels: int) -> np.ndarray:
     return np.stack([_as_array(picture, channels) for picture in fitted])
 
 
-def _as_array(picture: Any, channels: int) -> np.ndarray:
+def _as_array(picture: Image.Image, channels: int) -> np.ndarray:
     height, width = picture.size[::-1]
     return np.asarray(picture).reshape(height, width, channels).transpose(2, 0, 1)
 

@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from metanas_pl.data.store.class_store import ClassStore
 from metanas_pl.errors import UserError
@@ -116,7 +116,7 @@ def checked_options(name: str, info: SourceInfo, options: Mapping[str, str]) -> 
     return {option: str(options.get(option, kind[0])) for option, kind in info.options.items()}
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value: object) -> str:
     """An option as YAML writes it.
 
     >>> _as_text(True), _as_text("False"), _as_text(5), _as_text("lake")

@@ -7,7 +7,7 @@ import hashlib
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from metanas_pl.data.store.class_store import (
 )
 from metanas_pl.data.store.inspection import digest
 
+T = TypeVar("T")
+
 DUPLICATES: dict[str, tuple[str, ...] | WholeNumber] = {"duplicates": ("keep", "drop")}
 """Images that are in two splits, as published: keep them, as papers do, or drop all but the first."""
 
@@ -35,7 +37,7 @@ def build_published(
     request: DataRequest,
     classes: Iterable[ClassImages],
     ink_is_one: bool = False,
-    **notes: Any,
+    **notes: object,
 ) -> ClassStore:
     """Build or open the store of ``classes``, named after all that decides its content.
 
@@ -114,7 +116,7 @@ def fetched(url: str, request: DataRequest, checksum: str | None = None) -> Path
 
 
 def warn_unless_whole(
-    name: str, info: SourceInfo, root: Path | None, classes: Sequence[ClassFiles[Any]]
+    name: str, info: SourceInfo, root: Path | None, classes: Sequence[ClassFiles[T]]
 ) -> None:
     """Warn if ``classes`` are not as many, or not as large, as those that were published."""
     expected, found = sum(info.n_classes.values()), len(classes)

@@ -7,7 +7,6 @@ import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -57,10 +56,10 @@ def prepare(request: DataRequest) -> ClassStore:
 
 def store_from_arrays(
     folder: str | Path,
-    images: Any,
-    labels: Any,
-    splits: Any = None,
-    groups: Any = None,
+    images: object,
+    labels: object,
+    splits: object = None,
+    groups: object = None,
     name: str = "tensors",
 ) -> ClassStore:
     """Write arrays (or CPU tensors) as a store, which ``data=tensors data.root=<folder>`` then reads.
@@ -132,16 +131,16 @@ def _check_unpacked(root: Path) -> None:
 
 
 def _classes(
-    images: Any, labels: Any, splits: Any = None, groups: Any = None
+    images: object, labels: object, splits: object = None, groups: object = None
 ) -> Iterator[ClassImages]:
     given = {"images": images, "labels": labels, "splits": splits, "groups": groups}
     columns = {key: _array(key, values) for key, values in given.items() if values is not None}
-    images, labels = channels_first(columns.pop("images")), columns["labels"]
+    pixels, labels = channels_first(columns.pop("images")), columns["labels"]
     try:
-        check_range(images)  # of all of them: a single class may be dark
+        check_range(pixels)  # of all of them: a single class may be dark
     except UserError as error:
         raise UserError(f"images: {error}") from error
-    n = len(images)
+    n = len(pixels)
     for key, values in columns.items():
         if values.shape != (n,):
             raise UserError(f"{key} have shape {values.shape}, expected ({n},): one of each image")
@@ -152,10 +151,10 @@ def _classes(
     for k, name in enumerate(names):
         rows = np.flatnonzero(class_of == k)
         split, group = (_common(columns[key][rows], key, name) for key in ("splits", "groups"))
-        yield ClassImages(str(name), group, split, scaled(images[rows]))
+        yield ClassImages(str(name), group, split, scaled(pixels[rows]))
 
 
-def _array(key: str, values: Any) -> np.ndarray:
+def _array(key: str, values: object) -> np.ndarray:
     try:
         return np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:  # such as tensors that need gradients
@@ -183,7 +182,7 @@ def channels_first(images: np.ndarray) -> np.ndarray:
     )
 
 
-def _common(values: np.ndarray, key: str, name: Any) -> str:
+def _common(values: np.ndarray, key: str, name: object) -> str:
     """The value that all images of a class have."""
     found = np.unique(values)
     if len(found) > 1:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from metanas_pl.data.download.errors import ArchiveError
 from metanas_pl.data.download.slices import Slices, Span
@@ -145,7 +145,7 @@ def _zip(root: Path, archive: zipfile.ZipFile, wanted: Wanted) -> Files:
 class _Member(tarfile.TarInfo):
     """A member whose name is no longer than names are: tarfile would read one of any length."""
 
-    def _proc_member(self, archive: tarfile.TarFile) -> Any:
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in NAME_RECORDS and self.size > MAX_NAME_BYTES:
             root = os.fsdecode(archive.name or "")
             raise ArchiveError(f"{root} is not safe: a name of {self.size:,} bytes")

@@ -12,9 +12,9 @@ from __future__ import annotations
 import io
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def load_pickle(data: Path | bytes, name: str) -> Any:
             raise PickleError(f"{name} is damaged ({type(error).__name__}: {error})") from error
 
 
-def entry(table: Any, key: str, name: str) -> Any:
+def entry(table: object, key: str, name: str) -> Any:
     """``table[key]`` of an unpickled mapping, whose keys are text or bytes.
 
     >>> entry({b"labels": [1]}, "labels", "an example")
@@ -65,7 +65,7 @@ def entry(table: Any, key: str, name: str) -> Any:
     raise PickleError(f"{name} has no entry {key!r}, found {found}: is it another file?")
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """Text of either Python as ``str``.
 
     >>> text(b"cat"), text("cat"), text(7)
@@ -85,7 +85,7 @@ def _check_sizes(file: BinaryIO) -> None:
 
 
 class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         place = f"{module}.{name}".replace("numpy.core.", "numpy._core.")
         if place not in _KNOWN:
             raise PickleError(f"it asks for {module}.{name}, which is neither a value nor an array")
@@ -95,21 +95,21 @@ class _Unpickler(pickle.Unpickler):
 class _Function(NamedTuple):
     """A function that a pickle may call; as a tuple it has no attribute that could be changed."""
 
-    call: Callable[..., Any]
+    call: Callable[..., object]
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: object) -> object:
         return self.call(*arguments)
 
 
 class _Type:
     """A numpy dtype under construction: numpy gives its code first, then its byte order."""
 
-    def __init__(self, code: Any, *options: Any) -> None:
+    def __init__(self, code: object, *options: object) -> None:
         if not re.fullmatch(PLAIN_DTYPE, text(code)):
             raise PickleError(f"it holds an array of {text(code)!r}, not of numbers or text")
         self.dtype = np.dtype(text(code))
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: Sequence[object]) -> None:
         order = text(state[1])
         self.dtype = self.dtype.newbyteorder("=" if order == "|" else order)  # type: ignore[arg-type]
 
@@ -123,39 +123,39 @@ class PickledArray(np.ndarray):
         super().__setstate__(whole)  # type: ignore[arg-type]
 
 
-def _shape(shape: Any) -> tuple[int, ...]:
+def _shape(shape: object) -> tuple[int, ...]:
     if not (isinstance(shape, tuple) and all(isinstance(n, int) and n >= 0 for n in shape)):
         raise PickleError(f"it holds an array of shape {shape!r}")
     return shape
 
 
-def _content(data: Any = b"") -> bytes:
+def _content(data: object = b"") -> bytes:
     if not isinstance(data, bytes | bytearray):
         raise PickleError(f"it holds an array of {type(data).__name__}, not of numbers or text")
     return data  # type: ignore[return-value]
 
 
-def _empty_array(subtype: Any, shape: Any, code: Any) -> PickledArray:
+def _empty_array(subtype: object, shape: object, code: object) -> PickledArray:
     if shape != (0,):  # numpy writes no other; a large one would fill the memory
         raise PickleError(f"it asks for memory for an array of shape {shape!r}")
     return PickledArray((0,), np.uint8)
 
 
-def _from_buffer(data: Any, kind: Any, shape: Any, order: Any) -> np.ndarray:
+def _from_buffer(data: object, kind: _Type, shape: object, order: Literal["C", "F"]) -> np.ndarray:
     return np.frombuffer(_content(data), kind.dtype).reshape(_shape(shape), order=order)
 
 
-def _scalar(kind: Any, data: Any) -> Any:
+def _scalar(kind: _Type, data: object) -> object:
     return np.frombuffer(_content(data), kind.dtype, 1)[0]
 
 
-def _encode(value: Any, encoding: Any) -> bytes:
+def _encode(value: str, encoding: object) -> bytes:
     if text(encoding) != "latin1":  # how Python 3 writes bytes in protocols 0 to 2
         raise PickleError(f"it asks for the encoding {encoding!r}")
     return bytes(value, "latin1")
 
 
-_KNOWN: dict[str, Callable[..., Any]] = {
+_KNOWN: dict[str, Callable[..., object]] = {
     "numpy._core.multiarray._reconstruct": _empty_array,
     "numpy._core.multiarray.scalar": _scalar,
     "numpy._core.numeric._frombuffer": _from_buffer,

@@ -7,8 +7,7 @@ seed and the number of its episode, so it is the same on any number of ranks and
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +17,9 @@ from torch import Tensor
 from metanas_pl.data.episodes import transforms
 from metanas_pl.data.episodes.dataset import Episode
 from metanas_pl.errors import UserError
+
+if TYPE_CHECKING:
+    from metanas_pl.types import Settings
 
 SETS = ("both", "support", "query")
 _AFFINE, _OTHERS = (
@@ -51,7 +53,7 @@ class Augmentation(NamedTuple):
     at_test: bool = False
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Augmentation:
+    def of(cls, settings: Settings) -> Augmentation:
         """From a mapping of some of the fields.
 
         Raises:

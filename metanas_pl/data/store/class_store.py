@@ -14,10 +14,10 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from metanas_pl.data.store.table import (
     read_table,
 )
 from metanas_pl.errors import UserError
+
+if TYPE_CHECKING:
+    from metanas_pl.types import Settings
 
 __all__ = ["SPLITS", "ClassImages", "ClassInfo", "ClassStore", "StoreMeta", "build_store"]
 
@@ -89,7 +92,7 @@ class ClassStore:
             )
         return cls(path, np.memmap(array_file, np.uint8, "r", _HEADER_BYTES, table.shape), table)
 
-    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+    def __reduce__(self) -> tuple[Callable[[Path], ClassStore], tuple[Path]]:
         # A worker process maps the file itself instead of receiving a copy of the images.
         return ClassStore.open, (self.path,)
 
@@ -183,7 +186,7 @@ def _write(folder: Path, classes: Iterable[ClassImages], meta: StoreMeta) -> Non
         _flush(text)
 
 
-def _flush(file: Any) -> None:
+def _flush(file: IO[str] | IO[bytes]) -> None:
     file.flush()
     os.fsync(file.fileno())
 
@@ -237,7 +240,7 @@ class _Writer:
         if (item.group, item.name) in self.table:
             raise UserError(f"{label} occurs twice: a class belongs to one split and comes once")
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self) -> Settings:
         """Write the header; return the table as plain values."""
         if not self.table:
             raise UserError("a class store needs at least one class")

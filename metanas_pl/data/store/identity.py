@@ -6,14 +6,22 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TypedDict
 
 from metanas_pl.data.store.class_store import SPLITS, ClassStore
 from metanas_pl.errors import UserError
 
-KEYS = {"name", "image_shape", "checksum", "n_classes", "split", "mean", "std"}
-Identity = dict[str, Any]
-"""Name, image shape, checksum, classes of each split and normalisation constants of a store."""
+
+class Identity(TypedDict):
+    """What tells a store from others; ``split`` is the SHA-256 of its class table."""
+
+    name: str
+    image_shape: list[int]
+    checksum: str
+    n_classes: dict[str, int]
+    split: str
+    mean: list[float] | None
+    std: list[float] | None
 
 
 def identity(store: ClassStore) -> Identity:
@@ -33,7 +41,7 @@ def identity(store: ClassStore) -> Identity:
     }
 
 
-def checked(state: Any) -> list[Identity]:
+def checked(state: object) -> list[Identity]:
     """The identities in what ``EpisodeDataModule.state_dict`` wrote; none if there is nothing.
 
     Raises:
@@ -45,8 +53,8 @@ def checked(state: Any) -> list[Identity]:
     return stores
 
 
-def _is_identity(store: Any) -> bool:
-    if not isinstance(store, dict) or set(store) != KEYS:
+def _is_identity(store: object) -> bool:
+    if not isinstance(store, dict) or set(store) != set(Identity.__annotations__):
         return False
     shape, n_classes = store["image_shape"], store["n_classes"]
     constants = [store[key] for key in ("mean", "std") if store[key] is not None]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metanas_pl.errors import UserError
+
+if TYPE_CHECKING:
+    from metanas_pl.types import Settings
 
 SPLITS = ("train", "val", "test")
 FORMAT_VERSION = 1
@@ -91,7 +94,7 @@ def read_table(file: Path) -> StoreTable:
     return table
 
 
-def _table(values: dict[str, Any]) -> StoreTable:
+def _table(values: Settings) -> StoreTable:
     shape, classes = tuple(values["shape"]), tuple(ClassInfo(**c) for c in values["classes"])
     _expect(len(shape) == 4 and all(_is_count(n) for n in shape), "shape")
     offset = 0
@@ -117,13 +120,14 @@ def _expect(fits: bool, what: str) -> None:
         raise UserError(f"{what} makes no sense")
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: object) -> bool:
     return type(value) is int and 0 < value < 2**48
 
 
-def _are_constants(values: Any, n: int) -> bool:
-    fits = isinstance(values, list) and len(values) in (1, n)  # one without train images
-    return fits and all(type(x) in (int, float) and 0 <= x <= 1 + 1e-6 for x in values)
+def _are_constants(values: object, n: int) -> bool:
+    if not isinstance(values, list) or len(values) not in (1, n):  # one without train images
+        return False
+    return all(type(x) in (int, float) and 0 <= x <= 1 + 1e-6 for x in values)
 
 
 def _reason(error: Exception) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from metanas_pl.data.datasets import SourceInfo
 from metanas_pl.data.store.class_store import SPLITS, ClassStore
@@ -16,6 +16,9 @@ from metanas_pl.data.store.inspection import (
     identical_images,
     label,
 )
+
+if TYPE_CHECKING:
+    from metanas_pl.types import Settings
 
 RECORD = "verified.json"
 FEW_IMAGES = 5
@@ -76,7 +79,7 @@ def is_verified(store: ClassStore) -> bool:
         return False
 
 
-def _state(store: ClassStore) -> dict[str, Any]:
+def _state(store: ClassStore) -> Settings:
     status = (store.path / "images.npy").stat()
     return {"checksum": store.checksum, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
 

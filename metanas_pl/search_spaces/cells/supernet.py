@@ -1,4 +1,7 @@
-"""The one-shot network: stacked cells of mixed edges, the search space of MetaNAS and of DARTS."""
+"""The one-shot network: stacked cells of mixed edges, the search space of MetaNAS and of DARTS.
+
+Shapes: E edges of a node, O primitives.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeGuard
 
 from metanas_pl.errors import UserError
 
@@ -18,7 +18,7 @@ Cell = tuple[tuple[Gene, ...], ...]
 """The genes of each node."""
 
 
-def checked_cell(cell: Any, where: str, n_inputs: int = 2) -> Cell:
+def checked_cell(cell: object, where: str, n_inputs: int = 2) -> Cell:
     """``cell`` as tuples.
 
     Raises:
@@ -38,16 +38,17 @@ def checked_cell(cell: Any, where: str, n_inputs: int = 2) -> Cell:
     )
 
 
-def _checked_gene(gene: Any, where: str, n_states: int) -> Gene:
+def _checked_gene(gene: object, where: str, n_states: int) -> Gene:
     parts = _sequence(gene, where, "a pair (primitive, input)")
-    if len(parts) != 2 or not isinstance(parts[0], str) or not parts[0]:
+    if len(parts) != 2 or not isinstance(name := parts[0], str) or not name:
         raise UserError(f"{where}: {brief(gene)} must be a pair (primitive name, input)")
-    if not _is_state(parts[1], 0, n_states):
+    source = parts[1]
+    if not _is_state(source, 0, n_states):
         raise UserError(f"{where}: the input in {brief(gene)} must be one of 0..{n_states - 1}")
-    return parts[0], parts[1]
+    return name, source
 
 
-def checked_concat(outputs: Any, where: str, n_nodes: int) -> tuple[int, ...]:
+def checked_concat(outputs: object, where: str, n_nodes: int) -> tuple[int, ...]:
     """Output states of a cell with two inputs as a tuple; an empty list means all its nodes.
 
     Raises:
@@ -58,23 +59,24 @@ def checked_concat(outputs: Any, where: str, n_nodes: int) -> tuple[int, ...]:
     """
     if isinstance(outputs, (list, tuple)) and not outputs:
         return tuple(range(2, n_nodes + 2))
-    states = tuple(_sequence(outputs, where, "a list of states"))
-    if not all(_is_state(s, 2, n_nodes + 2) for s in states) or len(set(states)) < len(states):
+    given = _sequence(outputs, where, "a list of states")
+    states = tuple(s for s in given if _is_state(s, 2, n_nodes + 2))
+    if len(set(states)) < len(given):
         raise UserError(f"{where}: {brief(outputs)} must be distinct nodes of 2..{n_nodes + 1}")
     return states
 
 
-def _sequence(value: Any, where: str, expected: str) -> Sequence[Any]:
+def _sequence(value: object, where: str, expected: str) -> Sequence[object]:
     if not isinstance(value, (list, tuple)) or not value:
         raise UserError(f"{where}: {brief(value)} must be {expected}, not empty")
     return value
 
 
-def _is_state(value: Any, start: int, stop: int) -> bool:
+def _is_state(value: object, start: int, stop: int) -> TypeGuard[int]:
     return type(value) is int and start <= value < stop
 
 
-def brief(value: Any) -> str:
+def brief(value: object) -> str:
     """``repr(value)`` in at most 60 characters, whatever it is."""
     try:
         text = repr(value)

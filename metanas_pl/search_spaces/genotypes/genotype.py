@@ -74,7 +74,7 @@ class Genotype(Architecture):
     def _cell(self, name: str) -> tuple[Cell, tuple[int, ...]]:
         return getattr(self, name), getattr(self, f"{name}_concat")
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, list]:
         """Lists, strings and integers only: what JSON and YAML hold.
 
         >>> PUBLISHED["metanas_v1"].to_dict()["normal"][0]
@@ -183,7 +183,7 @@ class Genotype(Architecture):
         return "\n".join(f"{name}: {cell_text(self.cell(name)[0])}" for name in CELL_TYPES)
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(dict(pairs)) < len(pairs):
         raise UserError(f"genotype has a key twice: {brief([key for key, _ in pairs])}")
     return dict(pairs)

@@ -2,6 +2,8 @@
 
 Dong & Yang 2020, arXiv 2001.00326; github.com/D-X-Y/NAS-Bench-201. A cell has an input and three nodes,
 with an edge between every two of them. Mixing weights of node i are ``cell_{i}``, ``(i + 1, 5)``.
+
+Shapes: E edges of a node, O operations.
 """
 
 from __future__ import annotations

@@ -11,10 +11,24 @@ and the gradients of dx, dw and db need nothing but sums of g, g h, u, u h and u
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from metanas_pl.types import AutogradContext
+
+Sums = tuple[Tensor, Tensor, Tensor]
+"""``dx (B, C, H, W), dw (C,), db (C,)``."""
+
+
+class _Context(AutogradContext, Protocol):
+    """It also keeps the numbers that are no tensors."""
+
+    eps: float
+    rows: int
+
+    def set_materialize_grads(self, value: bool) -> None: ...
 
 
 def batch_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
@@ -41,7 +55,7 @@ def _wide(channel: Tensor) -> Tensor:
     return channel[:, None, None]
 
 
-def _pull_back(g: Tensor, x: Tensor, weight: Any, mean: Tensor, r: Tensor) -> Any:
+def _pull_back(g: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, r: Tensor) -> Sums:
     """``dx, dw, db`` for the gradient ``g`` of the output."""
     if not torch.is_grad_enabled():
         known = (weight, None, None, mean, r, True, 0.0, [True, True, True])
@@ -54,7 +68,9 @@ def _pull_back(g: Tensor, x: Tensor, weight: Any, mean: Tensor, r: Tensor) -> An
 
 class _Norm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Any, bias: Any, eps: float) -> Tensor:
+    def forward(
+        ctx: _Context, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+    ) -> Tensor:
         if x.is_contiguous():  # torch's statistics are slow in this layout
             mean, r = statistics(x, eps)
             y, *_ = torch.native_batch_norm(x, weight, bias, mean, r.pow(-2), False, 0.0, 0.0)
@@ -65,7 +81,7 @@ class _Norm(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: _Context, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         dx, dw, db = _NormBackward.apply(g, *ctx.saved_tensors, ctx.eps)
         needs = ctx.needs_input_grad
         return dx, dw if needs[1] else None, db if needs[2] else None, None
@@ -74,8 +90,14 @@ class _Norm(torch.autograd.Function):
 class _NormBackward(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, g: Tensor, x: Tensor, weight: Any, mean: Tensor, r: Tensor, eps: float
-    ) -> Any:
+        ctx: _Context,
+        g: Tensor,
+        x: Tensor,
+        weight: Tensor | None,
+        mean: Tensor,
+        r: Tensor,
+        eps: float,
+    ) -> Sums:
         dx, dw, db = _pull_back(g, x, weight, mean, r)
         ctx.save_for_backward(g, x, weight, mean, r, dw, db)
         ctx.set_materialize_grads(False)
@@ -83,7 +105,9 @@ class _NormBackward(torch.autograd.Function):
         return dx, dw, db
 
     @staticmethod
-    def backward(ctx: Any, u: Any, v: Any, c: Any) -> Any:  # type: ignore[override]
+    def backward(
+        ctx: _Context, u: Tensor | None, v: Tensor | None, c: Tensor | None
+    ) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         """From the gradients u, v, c of dx, dw, db those of g, x and the weight."""
         g, x, weight, mean, r, sum_gh, sum_g = ctx.saved_tensors
         of_sums = v is not None or c is not None
@@ -133,7 +157,9 @@ def by_statistics(
 
 class _ReferenceNorm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Any, bias: Any, eps: float, rows: int) -> Tensor:
+    def forward(
+        ctx: _Context, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, rows: int
+    ) -> Tensor:
         mean, r = statistics(x[:rows], eps)
         ctx.save_for_backward(x, weight, bias, mean, r)
         ctx.eps, ctx.rows = eps, rows
@@ -141,7 +167,7 @@ class _ReferenceNorm(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: _Context, g: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         x, weight, bias, mean, r = ctx.saved_tensors
         needs = ctx.needs_input_grad[:3]
         if torch.is_grad_enabled():  # a second derivative: of plain operations

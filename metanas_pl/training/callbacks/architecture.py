@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
@@ -11,6 +11,9 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from metanas_pl.algorithms.nas.relaxations import entropy
 from metanas_pl.utils.files import space_for, write_whole
+
+if TYPE_CHECKING:
+    from metanas_pl.module import MetaNASModule
 
 
 class ArchitectureHistory(pl.Callback):
@@ -24,24 +27,25 @@ class ArchitectureHistory(pl.Callback):
         self.run_dir = Path(run_dir)
         self._rows: list[dict[str, float]] = []
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, list[dict[str, float]]]:
         """The history belongs to a checkpoint."""
         return {"rows": self._rows}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: dict[str, list[dict[str, float]]]) -> None:
         """Go on with the history of a checkpoint."""
         self._rows = list(state_dict["rows"])
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add a row to the history."""
-        if not trainer.sanity_checking and len(pl_module.alphas):
+        module = cast("MetaNASModule", pl_module)
+        if not trainer.sanity_checking and len(module.alphas):
             row = {"step": float(trainer.global_step)}
-            for label, at in (("t_max", pl_module.nas.t_max), ("t_min", pl_module.nas.t_min)):
-                row[f"entropy at {label}"] = float(entropy(pl_module.probabilities(at)))
+            for label, at in (("t_max", module.nas.t_max), ("t_min", module.nas.t_min)):
+                row[f"entropy at {label}"] = float(entropy(module.probabilities(at)))
             self._rows.append(row)
 
     @rank_zero_only
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw the history, also where a resumed run had nothing left to train."""
         if self._rows:
             from metanas_pl.plotting import draw_history, save_figure
@@ -51,9 +55,9 @@ class ArchitectureHistory(pl.Callback):
                 save_figure(draw_history(self._rows, keys), path)
 
     @rank_zero_only
-    def on_test_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write and draw the tested meta-genotype."""
-        genotype = pl_module.genotype()
+        genotype = cast("MetaNASModule", pl_module).genotype()
         if genotype is None:
             return
         from metanas_pl.plotting import draw_cell, save_figure

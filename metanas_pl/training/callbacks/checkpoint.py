@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -15,6 +15,9 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_warn
 
 from metanas_pl.training.checkpointing.resume import step_in, steps_of
 from metanas_pl.utils.files import open_whole
+
+if TYPE_CHECKING:
+    from metanas_pl.types import Checkpoint, Settings
 
 PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
@@ -26,14 +29,14 @@ class RunCheckpoint(ModelCheckpoint):
     a run that goes on in another folder would forget the score of its best.
     """
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Settings:
         """Lightning's, with paths below the folder of the checkpoints."""
         state = super().state_dict()
         folder = str(state["dirpath"])
         return {**_with_paths(state, lambda path: below(path, folder)), "dirpath": ""}
 
     def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint
     ) -> None:
         """Before a training goes on, see to it that its best so far is in this folder."""
         state = checkpoint["callbacks"].get(self.state_key)
@@ -66,7 +69,7 @@ class RunCheckpoint(ModelCheckpoint):
                 return True
         return False
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: Settings) -> None:
         """Restore the scores and paths of the best so far, if it is here."""
         if self._goes_on and (self._keeps or not state_dict["best_model_path"]):
             old, here = state_dict["dirpath"], str(self.dirpath)
@@ -86,7 +89,7 @@ def below(path: str, folder: str) -> str:
     return part.name if ".." in part.parts or part.is_absolute() else str(part)
 
 
-def _with_paths(state: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+def _with_paths(state: Settings, change: Callable[[str], str]) -> Settings:
     """The state with every path changed that is not empty."""
     paths = {key: change(state[key]) if state[key] else "" for key in PATHS}
     best = {change(path): score for path, score in state["best_k_models"].items()}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from types import FrameType
+from typing import NoReturn
 
 import pytorch_lightning as pl
 import torch
@@ -13,6 +15,9 @@ from pytorch_lightning.trainer.states import TrainerFn
 
 from metanas_pl.errors import AFTER_SIGNAL
 from metanas_pl.utils.lightning_private import stop_before_minimum, validates_next
+
+Handler = Callable[[int, FrameType | None], object] | int | None
+"""What ``signal.signal`` takes and gives."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -38,7 +43,7 @@ class GracefulInterrupt(pl.Callback):
 
     def __init__(self) -> None:
         self.received = self._heard = self._step = 0
-        self._before: dict[int, Any] = {}
+        self._before: dict[int, Handler] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen for signals while training (outside a main thread there are none to hear)."""
@@ -52,12 +57,12 @@ class GracefulInterrupt(pl.Callback):
             for number in SIGNALS:
                 signal.signal(number, _leave)
 
-    def _on_signal(self, number: int, frame: Any) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._heard = number
         if number == signal.SIGINT:
             signal.signal(number, self._before[number])
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: object) -> None:
         """After the outer step at hand, save where the run stands and ask Lightning to stop.
 
         Lightning's counters allow an exact continuation only from here, and not from a later hook
@@ -97,5 +102,5 @@ class GracefulInterrupt(pl.Callback):
         self._asked(trainer)
 
 
-def _leave(number: int, frame: Any) -> NoReturn:
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(AFTER_SIGNAL + number)

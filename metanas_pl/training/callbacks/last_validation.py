@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytorch_lightning as pl
 
 from metanas_pl.training.callbacks.interrupt import save_last
@@ -16,7 +14,7 @@ class LastValidation(pl.Callback):
     without this the steps after the last whole one would be trained in vain.
     """
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: object) -> None:
         """Asked to stop, Lightning validates first; without validation only the last is saved."""
         if trainer.global_step == trainer.max_steps:
             trainer.should_stop = True

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import time
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import pytorch_lightning as pl
 
 from metanas_pl.utils.lightning_private import StepProgressBar
+
+if TYPE_CHECKING:
+    from pytorch_lightning.utilities.types import STEP_OUTPUT
+
+    from metanas_pl.module import MetaNASModule
+    from metanas_pl.types import Episodes
+
+Fields = dict[str, int | str | float | dict[str, float]]
+"""What Lightning's bar shows, by name."""
 
 
 class EpisodeProgressBar(StepProgressBar):
@@ -24,7 +33,12 @@ class EpisodeProgressBar(StepProgressBar):
         self._n_tasks = 0
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, *args: Any
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Episodes,
+        *args: int,
     ) -> None:
         """Show the outer step."""
         self._n_tasks += len(batch.index) * trainer.world_size
@@ -34,7 +48,13 @@ class EpisodeProgressBar(StepProgressBar):
             print("  ".join(f"{name} {value}" for name, value in fields), flush=True)
 
     def on_test_batch_end(
-        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, i: int, *args: Any
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Episodes,
+        i: int,
+        *args: int,
     ) -> None:
         """Show the batch of test episodes."""
         super().on_test_batch_end(trainer, pl_module, outputs, batch, i, *args)
@@ -63,16 +83,16 @@ class EpisodeProgressBar(StepProgressBar):
         total = f"/{n_epochs}" if n_epochs and n_epochs > 0 else ""
         return f"Epoch {epoch + 1}{total}"
 
-    def get_metrics(self, trainer: pl.Trainer, pl_module: Any) -> dict[str, Any]:
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Fields:
         """Short fields for one line."""
-        shown = trainer.callback_metrics
-        fields: dict[str, Any] = {"step": f"{trainer.global_step}/{trainer.max_steps}"}
+        shown, module = trainer.callback_metrics, cast("MetaNASModule", pl_module)
+        fields: Fields = {"step": f"{trainer.global_step}/{trainer.max_steps}"}
         for key, name in (("train/loss", "loss"), ("val/accuracy", "val acc")):
             if key in shown:
                 fields[name] = f"{shown[key].item():.3f}"
-        if "alpha/entropy" in shown and len(pl_module.alphas):
-            nas, falls = pl_module.nas, not pl_module.clock.warm_up
-            if pl_module.nas.anneals:
+        if "alpha/entropy" in shown and len(module.alphas):
+            nas, falls = module.nas, not module.clock.warm_up
+            if nas.anneals:
                 fields["T"] = f"{nas.t_max:g}→{nas.t_min:g}" if falls else f"{nas.t_max:g}"
             fields["entropy"] = f"{shown['alpha/entropy'].item():.2f}"
         elapsed = time.perf_counter() - self._begin

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.trainer.states import TrainerFn
@@ -36,7 +35,7 @@ class MedianPruning(pl.Callback):
         self.min_trials, self.min_steps = min_trials, min_steps
         self._best = float("-inf")
 
-    def on_validation_end(self, trainer: Any, pl_module: pl.LightningModule) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compare; the first process decides for all."""
         if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
@@ -44,7 +43,7 @@ class MedianPruning(pl.Callback):
         if trainer.strategy.broadcast(trainer.is_global_zero and self._is_hopeless(trainer)):
             trainer.should_stop = True
 
-    def _is_hopeless(self, trainer: Any) -> bool:
+    def _is_hopeless(self, trainer: pl.Trainer) -> bool:
         step, own = trainer.global_step, Path(trainer.default_root_dir).resolve()
         files = [f for f in self.folder.glob("*/metrics.csv") if f.parent.resolve() != own]
         others = [best for f in files if (best := best_until(f, self.monitor, step)) is not None]

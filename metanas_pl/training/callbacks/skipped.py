@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import pytorch_lightning as pl
 
 from metanas_pl.errors import RunFailed, UserError
 from metanas_pl.training.checkpointing.resume import is_inside
 from metanas_pl.utils.files import RowsFile
+
+if TYPE_CHECKING:
+    from metanas_pl.module import MetaNASModule
+    from metanas_pl.types import Settings
 
 STEPS = 10
 """Outer steps over which the share of skipped tasks is taken."""
@@ -38,11 +42,11 @@ class SkippedEpisodes(pl.Callback):
         self._n_rows = 0
         self._recent: list[int] = []
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, int | list[int]]:
         """How many rows there are, and the counts of the last outer steps."""
         return {"n_rows": self._file.n_rows, "recent": self._recent}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+    def load_state_dict(self, state_dict: Settings) -> None:
         """Go on after these."""
         self._n_rows, self._recent = int(state_dict["n_rows"]), list(state_dict["recent"])
 
@@ -54,13 +58,15 @@ class SkippedEpisodes(pl.Callback):
             else:
                 self._file.path.unlink(missing_ok=True)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *args: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: object
+    ) -> None:
         """After an outer step add its skipped episodes.
 
         Raises:
             RunFailed: too many are skipped.
         """
-        step = pl_module.tally.take()
+        step = cast("MetaNASModule", pl_module).tally.take()
         if step is None:
             return
         self._recent = [*self._recent, len(step.skipped)][-STEPS:]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
 import torch
+
+if TYPE_CHECKING:
+    from metanas_pl.types import Episodes
 
 
 class Utilisation(pl.Callback):
@@ -28,26 +31,32 @@ class Utilisation(pl.Callback):
         self._n_tasks = 0
         self._waited = _waited(trainer)
 
-    def on_train_batch_start(self, *args: Any) -> None:
+    def on_train_batch_start(self, *args: object) -> None:
         """Start the clock of a batch."""
         self._begin = time.perf_counter()
 
-    def on_before_backward(self, trainer: pl.Trainer, *args: Any) -> None:
+    def on_before_backward(self, trainer: pl.Trainer, *args: object) -> None:
         """Start the clock of the exchange."""
         self._begin_exchange = _now(trainer)
 
-    def on_after_backward(self, trainer: pl.Trainer, *args: Any) -> None:
+    def on_after_backward(self, trainer: pl.Trainer, *args: object) -> None:
         """Stop it."""
         if trainer.world_size > 1:
             self._exchange += _now(trainer) - self._begin_exchange
 
     def on_train_batch_end(
-        self, trainer: Any, pl_module: pl.LightningModule, outputs: Any, batch: Any, *args: Any
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,
+        batch: Episodes,
+        *args: object,
     ) -> None:
         """Log what Lightning is about to write."""
         self._busy += time.perf_counter() - self._begin
         self._n_tasks += len(batch.index) * trainer.world_size
-        every, step = max(1, trainer.log_every_n_steps), trainer.global_step
+        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        every, step = max(1, every), trainer.global_step
         if step // every == self._first_step // every:
             return
         n_steps, data = step - self._first_step, _waited(trainer) - self._waited
@@ -60,7 +69,7 @@ class Utilisation(pl.Callback):
         self._begin_window(trainer)
 
 
-def _waited(trainer: Any) -> float:
+def _waited(trainer: pl.Trainer) -> float:
     """Seconds that the training loader has kept this process waiting; another loader does not tell."""
     return float(getattr(trainer.train_dataloader, "waited", math.nan))
 

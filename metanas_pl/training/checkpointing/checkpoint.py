@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -15,12 +15,15 @@ from metanas_pl.errors import UserError
 from metanas_pl.training.checkpointing.migration import migrated
 from metanas_pl.utils.tensor_file import TensorFileError, load_tensors
 
+if TYPE_CHECKING:
+    from metanas_pl.types import Checkpoint
+
 FORMAT_VERSION = 3
 """Grows when an older release could not read what is written. Checkpoints without one are of version 0,
 whose layout was that of version 1; see ``migration.py``."""
 
 SCHEMAS = {"nas": NASConfig, "meta": MetaConfig, "evaluation": EvaluationConfig}
-LAYOUT: dict[str, type[Any]] = {
+LAYOUT: dict[str, type] = {
     "hyper_parameters": dict,
     "datamodule_hyper_parameters": dict,
     "state_dict": dict,
@@ -35,7 +38,7 @@ DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, Over
 """What code answers to values of another kind than it expects."""
 
 
-def read(path: str) -> dict[str, Any]:
+def read(path: str) -> Checkpoint:
     """The checkpoint in file ``path``, with settings that it does not name yet at their defaults.
 
     Nothing but tensors and plain values is unpickled.
@@ -77,7 +80,7 @@ def going_on_from(path: str | None) -> Iterator[None]:
         raise UserError(f"ckpt_path={path} does not fit this run: {_line(error)}") from error
 
 
-def _check_version(path: str, checkpoint: dict[str, Any]) -> None:
+def _check_version(path: str, checkpoint: Checkpoint) -> None:
     version = checkpoint.get("format_version", 0)
     if type(version) is not int or not 0 <= version <= FORMAT_VERSION:
         raise UserError(
@@ -86,11 +89,11 @@ def _check_version(path: str, checkpoint: dict[str, Any]) -> None:
         )
 
 
-def _checked(checkpoint: dict[str, Any]) -> dict[str, Any]:
+def _checked(checkpoint: Checkpoint) -> Checkpoint:
     """The checkpoint with complete hyper-parameters; an error of ``DAMAGE`` if one makes no sense."""
     for key, kind in LAYOUT.items():  # some are absent where only weights were saved
-        value: Any = checkpoint.get(key, kind())
-        if not isinstance(value, kind) or (kind is int and not 0 <= value < 2**62):
+        value = checkpoint.get(key, kind())
+        if not isinstance(value, kind) or (isinstance(value, int) and not 0 <= value < 2**62):
             raise TypeError(f"{key}={value!r:.40}")
     if odd := [k for k, v in checkpoint["state_dict"].items() if not isinstance(v, Tensor)]:
         raise TypeError(f"{odd[0]} is no tensor")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from metanas_pl.utils.files import write_whole
+
+if TYPE_CHECKING:
+    from metanas_pl.types import Checkpoint
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -20,7 +23,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+        self, checkpoint: Checkpoint, path: str | Path, storage_options: object = None
     ) -> None:
         """Write beside ``path`` and rename.
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from metanas_pl.types import Settings
 
 MOVED = {
     "metanas_pl.spaces.build.": "metanas_pl.search_spaces.builders.",
@@ -22,7 +25,7 @@ ORDERS = {"displacement": "displacement", "endpoint": "first_order", "trajectory
 SOFTMAX = "metanas_pl.algorithms.nas.relaxations.softmax"
 
 
-def migrated(known: dict[str, Any], version: int) -> dict[str, Any]:
+def migrated(known: Settings, version: int) -> Settings:
     """Returns the hyper-parameters of a checkpoint of format ``version`` as this release writes them.
 
     Raises:
@@ -35,7 +38,7 @@ def migrated(known: dict[str, Any], version: int) -> dict[str, Any]:
     return known
 
 
-def _of_format_2(known: dict[str, Any]) -> dict[str, Any]:
+def _of_format_2(known: Settings) -> Settings:
     """The hyper-parameters of format 0 or 1 as format 2 has them."""
     groups = {key: _renamed(known[key]) for key in ("space", "nas", "meta")}
     nas, meta = groups["nas"], groups["meta"]
@@ -52,7 +55,7 @@ def _of_format_2(known: dict[str, Any]) -> dict[str, Any]:
     return {**known, **groups}
 
 
-def _renamed(group: dict[str, Any]) -> dict[str, Any]:
+def _renamed(group: Settings) -> Settings:
     """The settings of a group with the present paths of functions."""
     return {key: _path(value) if isinstance(value, str) else value for key, value in group.items()}
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from metanas_pl.config import Config
 from metanas_pl.errors import UserError
+
+if TYPE_CHECKING:
+    from metanas_pl.types import Checkpoint
 
 CHECKPOINTS = "checkpoints"  # the folder of them in a run folder
 BEST, LAST = "best", "last"  # ckpt_path: the best and the newest of a run folder
@@ -81,7 +84,7 @@ def step_in(path: Path) -> int | None:
         return None
 
 
-def steps_of(content: dict[str, Any]) -> int:
+def steps_of(content: Checkpoint) -> int:
     """Outer steps behind a checkpoint.
 
     Raises:
@@ -101,7 +104,7 @@ def is_inside(path: str | Path | None, folder: str | Path) -> bool:
     return path is not None and Path(folder).resolve() in Path(path).resolve().parents
 
 
-def recount_batches(checkpoint: dict[str, Any], n_tasks: int) -> None:
+def recount_batches(checkpoint: Checkpoint, n_tasks: int) -> None:
     """Count the batches of a checkpoint's epoch as batches of ``n_tasks``, in place.
 
     Lightning accumulates by that count, and a resumed run may accumulate where there were more ranks. A

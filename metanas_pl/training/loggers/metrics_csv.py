@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import WandbLogger
@@ -11,6 +11,9 @@ from pytorch_lightning.trainer.states import TrainerFn
 
 from metanas_pl.utils.files import RowsFile
 from metanas_pl.utils.lightning_private import PlainLogger, PlainWriter, log_step_at_hand
+
+if TYPE_CHECKING:
+    from metanas_pl.types import Checkpoint
 
 WANDB_ID = "wandb_id"  # of a checkpoint: the run on W&B that it belongs to
 WANDB_FOLDER = "wandb_folder"  # of a checkpoint: the folder of that run
@@ -39,7 +42,7 @@ class _Writer(PlainWriter):
         self.file = RowsFile(Path(self.metrics_file_path))
         self._latest = ""
 
-    def log_metrics(self, metrics_dict: dict[str, Any], step: int | None = None) -> None:
+    def log_metrics(self, metrics_dict: dict[str, float], step: int | None = None) -> None:
         super().log_metrics(metrics_dict, step)
         latest, self._latest = self._latest, str(self.metrics[-1])
         if self._latest == latest:
@@ -63,7 +66,7 @@ class LogPosition(pl.Callback):
         self.run_log, self.resumes = log, resumes
 
     def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint
     ) -> None:
         """Bring all rows to the disk before the checkpoint, that of a step just ended, too."""
         log_step_at_hand(trainer)
@@ -77,7 +80,7 @@ class LogPosition(pl.Callback):
                     checkpoint[WANDB_FOLDER] = self.run_log.log_dir
 
     def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint
     ) -> None:
         """Drop the rows after the checkpoint; one that is loaded for a test changes nothing."""
         fits = trainer.state.fn == TrainerFn.FITTING
