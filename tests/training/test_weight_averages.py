@@ -68,7 +68,7 @@ def test_averaged_masks_are_refused() -> None:
     """The average of alive and pruned is alive: pruned operations would come back in the test."""
     module = make_module("fomaml", nas=PRUNES)
     with pytest.raises(UserError, match="use_buffers=False"):
-        trainer(callbacks=[EMAWeightAveraging()]).fit(module, loader())
+        trainer(callbacks=[EMAWeightAveraging()]).fit(module, loader(), loader())
 
 
 def test_a_moving_average_goes_on_after_a_resume(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_moving_average_goes_on_after_a_resume(tmp_path: Path) -> None:
         run = trainer(callbacks=[averaging], max_epochs=max_epochs)
         if ckpt_path is None and max_epochs == 1:
             run.callbacks.append(Save(tmp_path / "x.ckpt"))
-        run.fit(module, loader(), ckpt_path=ckpt_path, weights_only=True)
+        run.fit(module, loader(), loader(), ckpt_path=ckpt_path, weights_only=True)
         return module, run
 
     class Save(pl.Callback):
@@ -98,7 +98,7 @@ def test_a_moving_average_goes_on_after_a_resume(tmp_path: Path) -> None:
 def test_a_stochastic_average_is_the_mean_over_epochs() -> None:
     module, path = make_module("fomaml", nas=PRUNES), Trajectory(epochs=True)
     averaging = StochasticWeightAveraging(0.01, 1, annealing_epochs=1)
-    trainer(callbacks=[path, averaging], max_epochs=4).fit(module, loader())
+    trainer(callbacks=[path, averaging], max_epochs=4).fit(module, loader(), loader())
     averaged = path.points[1:]
     expected = {k: torch.stack([p[k] for p in averaged]).mean(0) for k in averaged[0]}
     torch.testing.assert_close(parameters(module), expected, rtol=1e-5, atol=1e-6)

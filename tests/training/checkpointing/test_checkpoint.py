@@ -102,7 +102,7 @@ def test_one_without_version_and_with_fewer_settings_goes_on(
 
 
 def test_the_test_episodes_of_an_earlier_checkpoint_are_those_of_its_seed(
-    written: dict[str, Any], run_dir: Path, tmp_path: Path
+    written: dict[str, Any], images: Path, tmp_path: Path
 ) -> None:
     for group in ("hyper_parameters", "datamodule_hyper_parameters"):
         written[group]["seed"] = 7
@@ -111,7 +111,7 @@ def test_the_test_episodes_of_an_earlier_checkpoint_are_those_of_its_seed(
     assert (config.seed, config.data.eval_seed) == (7, 7)
     module = trained_module(app.read_checkpoint(str(tmp_path / "old.ckpt")), config)
     assert (module.seed, module.eval_seed) == (7, 7)
-    options = [*runs.tiny(run_dir.parent / "images", tmp_path / "run"), "seed=7"]
+    options = [*runs.tiny(images, tmp_path / "run"), "seed=7"]
     options.append(f"ckpt_path={tmp_path / 'old.ckpt'}")
     with pytest.raises(ValueError, match=r"old\.ckpt .* it was trained with data\.eval_seed=7"):
         train.run(runs.compose(options))
