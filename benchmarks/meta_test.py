@@ -11,7 +11,7 @@ from benchmarks.module_loop import Settings, adapt
 from benchmarks.search_step import COMPACT, SearchStep, Size
 from benchmarks.timing import compare
 from metanas_pl.config import EvaluationConfig
-from metanas_pl.engine.episode_learner import Evaluation
+from metanas_pl.engine.evaluation import Evaluation
 from metanas_pl.engine.task_batch import task
 from metanas_pl.types import Theta
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ from metanas_pl.config import (
     plain,
 )
 from metanas_pl.config.compatibility import check_strategy, check_temperatures
-from metanas_pl.engine.episode_learner import Clock, EpisodeLearner, Evaluation
+from metanas_pl.engine.episode_learner import EpisodeLearner
+from metanas_pl.engine.evaluation import Evaluation
 from metanas_pl.engine.metrics import EpisodeMean
 from metanas_pl.engine.space_factory import build_space, complete
 from metanas_pl.errors import UserError
@@ -35,7 +37,7 @@ from metanas_pl.training.gradient_injection import InjectGradient
 from metanas_pl.training.rate_schedules import fraction_of_time, learning_rate_factor
 from metanas_pl.training.skipped_tasks import TaskTally
 from metanas_pl.training.unsupported import EpisodesOnly, check_batch
-from metanas_pl.types import Mask, Mixing, Theta
+from metanas_pl.types import Mask, Mixing, OuterProgress, Theta
 from metanas_pl.utils.lightning_private import averages_buffers, trainer_of
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 
     from metanas_pl.engine.space_factory import SpaceConfig
     from metanas_pl.training.episode_records import Rows
-    from metanas_pl.types import Checkpoint, Episodes, Settings
+    from metanas_pl.types import Checkpoint, Episodes, OuterProgress, Settings
 
 
 class MetaNASModule(EpisodesOnly):
@@ -72,7 +74,7 @@ class MetaNASModule(EpisodesOnly):
         nas: NASConfig | Settings | None = None,
         meta: MetaConfig | Settings | None = None,
         evaluation: EvaluationConfig | Settings | None = None,
-        image_shape: tuple[int, int, int] = (1, 28, 28),
+        image_shape: Sequence[int] = (1, 28, 28),
         n_ways: int = 5,
         seed: int = 0,
         eval_seed: int = 0,
@@ -80,12 +82,13 @@ class MetaNASModule(EpisodesOnly):
         super().__init__()
         if len(image_shape) != 3 or any(size < 1 for size in image_shape):
             raise UserError(f"image_shape={image_shape} makes no sense: give (C, H, W)")
+        channels, height, width = image_shape  # of a checkpoint it is a list
         space = complete(space or {})
         self.nas: NASConfig = from_plain(NASConfig, nas or {})
         self.meta: MetaConfig = from_plain(MetaConfig, meta or {})
         self.evaluation: EvaluationConfig = from_plain(EvaluationConfig, evaluation or {})
         check_temperatures(self.nas, self.evaluation)
-        self.image_shape, self.n_ways = tuple(image_shape), n_ways
+        self.image_shape, self.n_ways = (channels, height, width), n_ways
         self.seed, self.eval_seed = seed, eval_seed
         self.save_hyperparameters(
             {
@@ -99,11 +102,11 @@ class MetaNASModule(EpisodesOnly):
                 "eval_seed": eval_seed,
             }
         )
-        self.space = build_space(space, self.nas, image_shape, n_ways)
+        self.space = build_space(space, self.nas, self.image_shape, n_ways)
         self.alphas = nn.ParameterDict(self.space.alphas())
         for name, alpha in self.alphas.items():
             self.register_buffer(f"alive_{name}", torch.ones_like(alpha, dtype=torch.bool))
-        self.costs = {kind: measure(self.space, kind, image_shape) for kind in KINDS}
+        self.costs = {kind: measure(self.space, kind, self.image_shape) for kind in KINDS}
         cost = self.costs.get(self.nas.cost.kind)
         self.learner = EpisodeLearner(self.space, self.nas, self.meta, cost)
         self.hyper_names, self.hyper = list[str](), nn.ParameterList()
@@ -148,10 +151,10 @@ class MetaNASModule(EpisodesOnly):
         return self.space.genotype(self.mixing())
 
     @property
-    def clock(self) -> Clock:
+    def progress(self) -> OuterProgress:
         """How far training is."""
         warm_up = self.global_step < self.meta.outer.warm_up_steps
-        return Clock(self.global_step, self.total_steps, warm_up)
+        return OuterProgress(self.global_step, self.total_steps, warm_up)
 
     # -- training -----------------------------------------------------------------------------
 
@@ -164,7 +167,7 @@ class MetaNASModule(EpisodesOnly):
             batch,
             seed=self.seed,
             mask=self.mask(),
-            clock=self.clock,
+            progress=self.progress,
             states=self.carried_states,
         )
         self.tally.add(batch.index, result.finite, torch.stack([result.loss, result.accuracy]))
@@ -196,7 +199,7 @@ class MetaNASModule(EpisodesOnly):
 
     def _resting(self) -> list[nn.Parameter]:
         """Parameters that are not meta-learned in this step: alphas in warm-up, a head of each task."""
-        resting = list(self.alphas.values()) if self.learner.alphas_rest(self.clock) else []
+        resting = list(self.alphas.values()) if self.learner.alphas_rest(self.progress) else []
         return resting + ([*self.space.head.parameters()] if self.learner.head_rests else [])
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -293,8 +296,11 @@ class MetaNASModule(EpisodesOnly):
 
     def _evaluate(self, batch: Episodes, stage: str) -> Evaluation:
         check_batch(batch, self.image_shape)
-        result = self.learner.evaluate(  # in warm-up, too: the best is compared by one protocol
-            self.theta(), batch, seed=self.eval_seed, mask=self.mask(), plan=self.evaluation
+        plan = self.evaluation
+        if stage == "val" and self.progress.warm_up:  # as it trains: no alpha-step, and T at t_max
+            plan = replace(plan, arch_steps=0, t_min=self.nas.t_max)
+        result = self.learner.evaluate(
+            self.theta(), batch, seed=self.seed, mask=self.mask(), plan=plan
         )
         check_finite(result, batch.index, stage)
         values = {key: getattr(result, field) for key, field in ACCURACIES.items()}
@@ -323,7 +329,8 @@ class MetaNASModule(EpisodesOnly):
 
     def _with_alphas_held(self, batch: Any) -> Tensor | None:
         """Returns accuracies of the same network with its alphas held still; None if they never adapt."""
-        if self.learner.test_schedule(self.evaluation).arch_steps == 0:
+        schedule = self.learner.test_schedule(self.evaluation)
+        if min(schedule.steps, schedule.arch_steps) == 0:
             return None
         plan = replace(self.evaluation, arch_steps=0)
         return self.learner.accuracy(

@@ -1,4 +1,4 @@
-"""Names for the values that pass between the rooms.
+"""Names for the values that pass between the folders of the package.
 
 Shapes: T tasks, S support images, Q queries, C, H, W an image.
 """
@@ -58,6 +58,14 @@ class Theta(NamedTuple):
     weights: Params
     alphas: Alphas
     hyper: Params = {}  # noqa: RUF012  (never written to)
+
+
+class OuterProgress(NamedTuple):
+    """How far meta-training is: outer steps taken, their total, and whether the alphas still rest."""
+
+    outer_step: int = 0
+    total_steps: float = 1
+    warm_up: bool = False
 
 
 class AutogradContext(Protocol):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,8 +103,18 @@ def finished(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _seeded() -> None:
+def _alike() -> Iterator[None]:
+    """Every test begins with the same seed and leaves the settings of the process as they were.
+
+    Lightning writes ports and seeds into the environment, where the processes of a later test find them.
+    """
     torch.manual_seed(0)
+    environment, threads = dict(os.environ), torch.get_num_threads()
+    yield
+    os.environ.clear()
+    os.environ.update(environment)
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
 
 
 def make_module(rule: str = "reptile", /, **changes: Any) -> Any:

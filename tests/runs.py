@@ -25,7 +25,13 @@ from metanas_pl.cli import app
 HANGS_S = 1500
 """Seconds after which a process is given up: it hangs. A busy machine may take long for anything."""
 CHECKOUT = Path(metanas_pl.__file__).resolve().parent.parent
-SMALL_SPACE = ("space.channels=4", "space.n_nodes=1")
+SMALL_CELLS = (
+    "space.n_cells=2",
+    "space.reductions=[0]",
+    "space.n_nodes=1",
+    "space.primitives=[max_pool_3x3,skip_connect,conv_3x3]",
+)
+"""Overrides of a space of cells; another space has no such keys."""
 TIMES = {
     "seconds",
     "train/seconds",
@@ -77,7 +83,8 @@ def tiny(images: Path, run_dir: Path | None = None, *, draws: bool = False) -> l
         "data.n_val_episodes=2",
         "data.n_test_episodes=5",
         "data.eval_batch_size=2",
-        *SMALL_SPACE,
+        "space.channels=4",
+        *SMALL_CELLS,
         "nas.meta_prune_interval=0",
         "meta.inner.steps=2",
         "meta.inner.test_steps=3",

@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
@@ -66,8 +66,12 @@ def checked(
     hints = get_type_hints(function, known, include_extras=True)
     if owner is not None:
         hints["self"] = owner
-    function.__annotations__ = {name: _with_fields(hint) for name, hint in hints.items()}
-    return jaxtyping.jaxtyped(function, typechecker=beartype(conf=CONFIG))
+    hints = {name: _with_fields(hint) for name, hint in hints.items()}
+    if not any(map(_has_shape, hints.values())):
+        return function
+    function.__annotations__ = hints
+    # One look at arguments and result: jaxtyping's other order looks twice at the arguments.
+    return jaxtyping.jaxtyped(beartype(conf=CONFIG)(function), typechecker=None)
 
 
 def _with_fields(hint: Any) -> Any:
@@ -83,12 +87,20 @@ def _with_fields(hint: Any) -> Any:
         fields = get_type_hints(hint, known)
     else:
         return hint
+    shapes = {name: field for name, field in fields.items() if _has_shape(field)}
 
     def fit(value: Any) -> bool:
         with jaxtyping.jaxtyped("context"):
-            return all(is_bearable(getattr(value, k), of, conf=CONFIG) for k, of in fields.items())
+            return all(is_bearable(getattr(value, k), of, conf=CONFIG) for k, of in shapes.items())
 
-    return Annotated[hint, Is[fit]]
+    return Annotated[hint, Is[fit]] if shapes else hint
+
+
+def _has_shape(hint: Any) -> bool:
+    """Whether there is a shape anywhere in ``hint``."""
+    if inspect.isclass(hint) and issubclass(hint, jaxtyping.AbstractArray):
+        return True
+    return get_origin(hint) is Annotated or any(map(_has_shape, get_args(hint)))
 
 
 def is_protocol(value: Any) -> bool:

@@ -36,8 +36,6 @@ LONG = ["data.n_train_episodes=24", "data.meta_batch_size=4", "trainer.log_every
 DDP = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
 ACCUMULATED = ["data.meta_batch_size=2", "trainer.accumulate_grad_batches=2"]
 PRUNED = ["nas.meta_prune_interval=3", "nas.meta_prune_threshold=0.3", "nas.t_min=0.01"]
-SMALLER = ["space.n_cells=2", "space.reductions=[0]"]
-SMALLER += ["space.primitives=[max_pool_3x3,skip_connect,conv_3x3]"]
 
 FAILED = [5, 7, 12, 13, 14, 15]  # two of the second rank, and all of the fourth step
 PLANTED = [f"+callbacks.plant={{_target_: tests.runs.Plant, episodes: {FAILED}}}"]
@@ -73,7 +71,6 @@ def options_of(images: Path, meta: str) -> list[str]:
     a threshold."""
     options = [
         *tiny(images),
-        *SMALLER,
         *LONG,
         f"trainer.max_steps={N_STEPS}",
         "trainer.precision=64-true",

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from metanas_pl.cli import train
-from tests.runs import tiny
+from tests.runs import SMALL_CELLS, tiny
 
 PACKAGE = Path(__file__).parent / "outside_package"
 SEARCH_PATH = "hydra.searchpath=[pkg://kernel_search.configs]"
@@ -79,7 +79,7 @@ def test_a_run_uses_all_three(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    options = [o for o in tiny(images) if o != "space.n_nodes=1"]
+    options = [o for o in tiny(images) if o not in SMALL_CELLS]
     profile = cProfile.Profile()
     place = f"hydra.run.dir={tmp_path / 'run'}"
     assert profile.runcall(command, installed, *options, place) == 0

@@ -13,12 +13,11 @@ from metanas_pl.algorithms.heads import HEAD
 from metanas_pl.cli import app
 from metanas_pl.config import MetaConfig, NASConfig, from_plain
 from metanas_pl.config.compatibility import RULES, check_pair
-from metanas_pl.engine.episode_learner import Clock
 from metanas_pl.engine.inner_loop_factory import STEP, affine_norms
 from metanas_pl.module import MetaNASModule
 from metanas_pl.search_spaces import base
 from metanas_pl.search_spaces.genotypes.genotype import Genotype
-from metanas_pl.types import Theta
+from metanas_pl.types import OuterProgress, Theta
 from tests.conftest import random_episode
 
 METAS = (
@@ -99,7 +98,7 @@ def two_outer_steps(module: MetaNASModule) -> tuple[Theta, Theta, list[float]]:
     for step in range(2):
         episode = random_episode(tasks=2, seed=step)
         result, _ = module.learner.meta_gradient(
-            theta, episode, seed=0, mask=module.mask(), clock=Clock(step, 4)
+            theta, episode, seed=0, mask=module.mask(), progress=OuterProgress(step, 4)
         )
         losses.append(float(result.loss))
         theta = Theta(
@@ -190,7 +189,11 @@ def test_every_backend_gives_the_same_meta_gradient(meta: str, nas: str, tmp_pat
         episode = random_episode(tasks=3)
         double = [x.double() if x.is_floating_point() else x for x in episode]
         result, _ = module.learner.meta_gradient(
-            module.theta(), type(episode)(*double), seed=0, mask=module.mask(), clock=Clock(60, 100)
+            module.theta(),
+            type(episode)(*double),
+            seed=0,
+            mask=module.mask(),
+            progress=OuterProgress(60, 100),
         )
         gradients.append(result.gradient)
     tolerance = (

@@ -21,7 +21,7 @@ from metanas_pl.cli import app, train
 from metanas_pl.cli.composing import understood
 from metanas_pl.cli.data.main import COMMANDS, make_parser
 from metanas_pl.cli.data.prepare import data_config
-from tests.runs import compose, tiny
+from tests.runs import SMALL_CELLS, compose, tiny
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -220,7 +220,7 @@ def test_own_package(images: Path, tmp_path: Path, monkeypatch: Any) -> None:
         (tmp_path / folder / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     options = tiny(images, tmp_path / "run")
-    options = [o for o in options if o != "space.n_nodes=1"]
+    options = [o for o in options if o not in SMALL_CELLS]
     config = compose([*options, *command])
     assert (config.nas.name, config.meta.name) == ("on_training_batch", "hard_tasks")
     assert config.space.builder == "my_methods.space.build"

@@ -292,7 +292,7 @@ def inner_steps(
 def _alpha_gradient(
     problem: InnerProblem, loop: InnerLoop, origin: Theta
 ) -> tuple[Alphas, tuple[Params, Tensor] | None]:
-    """Gradient of the alphas; with a joint step also that of the weights, and the loss."""
+    """Returns the gradient of the alphas; with a joint step also that of the weights, and the loss."""
     of_weights = None
     if loop.alpha_gradient is None:
         both = torch.func.grad_and_value(problem.train.loss, argnums=(0, 1))
@@ -309,19 +309,19 @@ def _alpha_gradient(
 
 
 def _weight_gradient(problem: InnerProblem, loop: InnerLoop) -> tuple[Params, Tensor]:
-    """Gradient of the training loss with respect to the weights, and the loss."""
+    """Returns the gradient of the training loss with respect to the weights, and the loss."""
     perturb = loop.perturb
     mixing = problem.train.mixing(problem.alphas) if perturb is None else perturb(problem)
     return torch.func.grad_and_value(problem.train.loss_at)(problem.weights, mixing)
 
 
 def _proximal(gradient: Params, point: Params, origin: Params, strength: float) -> Params:
-    """Add the gradient of ``strength / 2 ||point - origin||^2``."""
+    """Adds the gradient of ``strength / 2 ||point - origin||^2``."""
     if strength == 0:
         return gradient
     return {k: g + strength * (point[k] - origin[k]) for k, g in gradient.items()}
 
 
 def _constant(gradient: Params) -> Params:
-    """The same numbers without their history."""
+    """Returns the same numbers without their history."""
     return pytree.tree_map(torch.Tensor.detach, gradient)

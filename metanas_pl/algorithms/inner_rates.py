@@ -52,7 +52,7 @@ def per_parameter(rate: RateOf, steps: int) -> Rates:
 
 
 def per_layer_and_step(rate: RateOf, steps: int) -> Rates:
-    """MAML++ (Antoniou et al. 2019): a rate for every tensor and inner step; the last one goes on.
+    """MAML++ (Antoniou et al. 2019): a rate for every tensor and inner step; the last one stays.
 
     >>> per_layer_and_step(lambda name: 0.5, steps=3).init({"w": torch.ones(2)})
     {'rate:w': tensor([0.5000, 0.5000, 0.5000])}

@@ -44,7 +44,7 @@ NEEDED = ("data", "space", "nas", "meta", "trainer")
 
 
 def register_schemas() -> None:
-    """Make the dataclasses of ``metanas_pl.config`` known to Hydra."""
+    """Makes the dataclasses of ``metanas_pl.config`` known to Hydra."""
     store = ConfigStore.instance()
     store.store(name="config_schema", node=Config)
     store.store(group="space", name="cells_schema", node=CellSpaceConfig)
@@ -54,7 +54,7 @@ def register_schemas() -> None:
 
 
 def compose_checked(overrides: Sequence[str]) -> DictConfig:
-    """The configuration of these overrides.
+    """Returns the configuration of these overrides.
 
     Raises:
         UserError: there is none; the message says what to change.
@@ -77,7 +77,7 @@ def compose_checked(overrides: Sequence[str]) -> DictConfig:
 
 
 def understood(overrides: Sequence[str], sweeps: bool = False) -> list[str]:
-    """The overrides as Hydra can read them: ``logger=null`` is ``~logger`` to it, and ``~/`` is expanded.
+    """Returns overrides as Hydra reads them: ``logger=null`` becomes ``~logger``, and ``~/`` is expanded.
 
     Args:
         overrides: of a command line, without its flags.
@@ -111,7 +111,7 @@ def _options(group: str) -> list[str]:
 
 
 def _is_plain(word: str, sweeps: bool) -> bool:
-    """Whether Hydra reads an override as it stands; lists and mappings are left to it."""
+    """Returns whether Hydra reads an override as it stands; lists and mappings are left to it."""
     if word.partition("=")[2].startswith(("[", "{")):
         return True
     try:
@@ -122,7 +122,7 @@ def _is_plain(word: str, sweeps: bool) -> bool:
 
 
 def quoted(key: str, value: str) -> str:
-    r"""An override for the shell, with any text as its value.
+    r"""Returns an override for the shell, with any text as its value.
 
     >>> print(quoted("data.root", "/images/a=b, 'c'"))
     'data.root="/images/a=b, '"'"'c'"'"'"'
@@ -136,7 +136,7 @@ class OutsideConfigs(SearchPathPlugin):
     """Folders of ``hydra.searchpath=[…]`` on the command line, which Hydra's ``--help`` leaves unlisted."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Add them."""
+        """Adds them."""
         given = [a for a in sys.argv[1:] if a.startswith(SEARCH_PATH)]
         for override in OverridesParser.create().parse_overrides(given):
             folders = override.value()
@@ -145,7 +145,7 @@ class OutsideConfigs(SearchPathPlugin):
 
 
 def _choices(overrides: Sequence[str]) -> DictConfig:
-    """What the chosen files alone compose to; without a mistaken choice, the default ones."""
+    """Returns what the chosen files alone compose to; without a mistaken choice, the default ones."""
     chosen = [o for o in overrides if o.startswith(SEARCH_PATH) or "." not in o.partition("=")[0]]
     try:
         return compose("config", overrides=chosen)
@@ -154,7 +154,7 @@ def _choices(overrides: Sequence[str]) -> DictConfig:
 
 
 def advice(error: Exception, overrides: Sequence[str]) -> str:
-    """What to write instead, after Hydra could not compose these overrides."""
+    """Returns what to write instead, after Hydra could not compose these overrides."""
     with initialize_config_dir(CONFIG_DIR, version_base="1.3"):
         return _advice(error, _choices(overrides))
 
@@ -181,7 +181,7 @@ def _advice(error: Exception, defaults: DictConfig) -> str:
 
 
 def in_short(error: Exception) -> str:
-    """First line of an error of Hydra or OmegaConf, and its reason.
+    """Returns the first line of an error of Hydra or OmegaConf, and its reason.
 
     >>> in_short(ValueError("no such thing\\nat all"))
     'no such thing'

@@ -28,7 +28,7 @@ HANDLER = "metanas_pl.cli.console"
 
 
 def stand_in(error: UnicodeError) -> tuple[str, int]:
-    """The codec error handler: replaces what cannot be encoded, and goes on after it.
+    """Replaces what cannot be encoded, and continues after it: a codec error handler.
 
     >>> "T 0.3 → 0.02, Ω".encode("ascii", HANDLER)
     b'T 0.3 -> 0.02, ?'
@@ -43,7 +43,7 @@ codecs.register_error(HANDLER, stand_in)
 
 
 def make_printable() -> None:
-    """Let stdout and stderr print any text, and warnings in a line. Every command line begins with it."""
+    """Lets stdout and stderr print any text, and warnings in a line. Every command line begins with it."""
     warnings.showwarning = _in_one_line
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

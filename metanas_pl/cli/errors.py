@@ -1,4 +1,4 @@
-"""How command lines end on an error: a line for what the user can mend, a report for a fault of ours."""
+"""How commands end on an error: a line for what the user can mend, a report for a fault of the software."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ OF_THE_MACHINE = {
 
 
 def with_short_errors(action: Callable[[], T], run_dir: str | Path | None = None) -> T:
-    """Run ``action``; what it raises becomes a line or two, and an exit code.
+    """Runs ``action``; what it raises becomes a line or two, and an exit code.
 
     2 after a mistake of the user, 1 after a failed run or a fault of this package, 130 after Ctrl-C. The
     trace of a fault is written to ``run_dir``, or to a folder for temporary files. ``HYDRA_FULL_ERROR=1``
@@ -71,14 +71,14 @@ def with_short_errors(action: Callable[[], T], run_dir: str | Path | None = None
 
 
 def fail(message: str, code: int = 2) -> NoReturn:
-    """Print what is wrong in one line, and exit."""
+    """Prints what is wrong in one line, and exits."""
     line = " ".join(part.strip() for part in message.splitlines())
     print(f"error: {line}", file=sys.stderr)
     raise SystemExit(code)
 
 
 def explain(error: Exception, run_dir: str | Path | None = None) -> str:
-    """Two lines on a fault: what it is, and where its trace was written."""
+    """Returns two lines on a fault: what it is, and where its trace was written."""
     first = next(iter(str(error).strip().splitlines()), "")
     what = type(error).__name__ + (f": {first}" if first else "")
     lines = f"error: this is a fault of metanas_pl (or of a library that it uses): {what}\n"
@@ -91,7 +91,7 @@ def explain(error: Exception, run_dir: str | Path | None = None) -> str:
 
 
 def write_report(error: Exception, run_dir: str | Path | None) -> Path | None:
-    """Write trace, versions and command to a file of its own; None if nothing can be written anywhere."""
+    """Writes trace, versions and command to a file of its own; None if nothing can be written anywhere."""
     trace = "".join(traceback.format_exception(error))
     command = " ".join(sys.argv)
     text = f"{command}\n{platform.platform()}, Python {platform.python_version()}\n"
@@ -118,6 +118,6 @@ class ShowVersions(argparse.Action):
 
 
 def versions() -> str:
-    """Versions of this package and of those that it stands on, without loading them."""
+    """Returns versions of this package and of those that it stands on, without loading them."""
     theirs = [f"{name} {version(name)}" for name in PACKAGES]
     return ", ".join([f"metanas_pl {metanas_pl.__version__}", *theirs])

@@ -18,8 +18,7 @@ from metanas_pl.training.checkpointing.resume import steps_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from metanas_pl.engine.episode_learner import PreparedBatch
-    from metanas_pl.engine.episode_problem import EpisodeProblem
+    from metanas_pl.engine.episode_problem import EpisodeProblem, PreparedBatch
     from metanas_pl.module import MetaNASModule
     from metanas_pl.types import Alphas, Episodes, Params, Theta
 
@@ -89,15 +88,15 @@ def parse(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 
 def prepared(module: MetaNASModule, batch: Episodes, split: str, ckpt_path: str) -> PreparedBatch:
     """The episode as training, or as a test, learns it after the outer steps of the checkpoint."""
-    from metanas_pl.engine.episode_learner import Clock
+    from metanas_pl.types import OuterProgress
 
     learner, theta, mask = module.learner, module.theta(), module.mask()
     if split != "train":
         seed, plan = module.eval_seed, module.evaluation
         return learner.in_test(theta, batch, seed=seed, mask=mask, plan=plan)
     done = steps_of(app.read_checkpoint(ckpt_path))
-    clock = Clock(done, module.total_steps, done < module.meta.outer.warm_up_steps)
-    return learner.in_training(theta, batch, seed=module.seed, mask=mask, clock=clock)
+    progress = OuterProgress(done, module.total_steps, done < module.meta.outer.warm_up_steps)
+    return learner.in_training(theta, batch, seed=module.seed, mask=mask, progress=progress)
 
 
 def steps(module: MetaNASModule, batch: PreparedBatch, split: str) -> list[Row]:

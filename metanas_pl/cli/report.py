@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import platform
@@ -15,7 +13,7 @@ import torch
 
 from metanas_pl.engine.metrics import mean_interval95, paired_gain95
 from metanas_pl.training.episode_records import ACCURACIES, ALPHAS_HELD
-from metanas_pl.utils.files import write_whole
+from metanas_pl.utils.files import csv_table, write_whole
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -84,11 +82,7 @@ def environment() -> Results:
 
 def write(run_dir: Path, results: Results, rows: Rows) -> None:
     """Write ``results.json`` and ``episodes_test.csv``; what is there is whole."""
-    table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, fieldnames=list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(run_dir / "episodes_test.csv", table.getvalue().encode())
+    write_whole(run_dir / "episodes_test.csv", csv_table(list(rows[0]), rows))
     write_whole(
         run_dir / "results.json", (json.dumps(_without_nan(results), indent=2) + "\n").encode()
     )

@@ -24,13 +24,13 @@ WEIGHTS = {"all": ["all weights"], "head": ["the head"], "body": ["the body"], "
 
 
 def describe(config: Config, module: MetaNASModule) -> str:
-    """The resolved experiment in a few readable lines."""
+    """Returns the resolved experiment in a few readable lines."""
     data, meta = config.data, module.meta
     lines = {
-        "data": f"{data.episodes_in_words()}, {data.n_queries} queries a class, "
+        "data": f"{data.episodes_in_words()}, {data.n_queries} queries per class, "
         f"{data.channels}x{data.image_size}x{data.image_size}",
         "training": f"{_length(config)} x {_tasks_a_step(config)} tasks, {_training_sizes(data)}, "
-        f"{data.n_train_queries or data.n_queries} queries a class{_augmentation(data.augment)}, "
+        f"{data.n_train_queries or data.n_queries} queries per class{_augmentation(data.augment)}, "
         f"seed {config.seed}",
         "space": _space(module),
         "nas": _nas(module),
@@ -45,7 +45,7 @@ def describe(config: Config, module: MetaNASModule) -> str:
 
 
 def _number(n: int, thing: str) -> str:
-    """``n`` of a thing.
+    """Returns ``n`` and the name of a thing.
 
     >>> _number(1, "shot"), _number(5, "shot")
     ('1 shot', '5 shots')
@@ -54,7 +54,7 @@ def _number(n: int, thing: str) -> str:
 
 
 def _training_sizes(data: DataConfig) -> str:
-    """Shots, and ways where they are not those of the test.
+    """Returns shots, and ways where they are not those of the test.
 
     >>> _training_sizes(DataConfig(n_shots=[1, 5])), _training_sizes(DataConfig(n_train_ways=20))
     ('1-5 shots', '20 ways, 1 shot')
@@ -65,7 +65,7 @@ def _training_sizes(data: DataConfig) -> str:
 
 
 def _augmentation(augment: AugmentConfig) -> str:
-    """What moves training images.
+    """Returns in words how training images are augmented.
 
     >>> _augmentation(AugmentConfig(shift=2.0, scale=0.1)), _augmentation(AugmentConfig())
     (', shift up to 2, scale up to 0.1', '')

@@ -7,8 +7,11 @@ so Python users and the command line get the same messages.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from omegaconf import OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from metanas_pl.config.schemas.data import AugmentConfig, DataConfig
 from metanas_pl.config.schemas.methods import (
@@ -26,8 +29,13 @@ from metanas_pl.config.schemas.spaces import (
     ResNet12Config,
 )
 from metanas_pl.config.schemas.trainer import check_batches, checked_trainer
-from metanas_pl.config.validation import check, check_choice, check_most, check_numbers
-from metanas_pl.config.value_types import check_types
+from metanas_pl.config.validation import (
+    check,
+    check_choice,
+    check_most,
+    check_numbers,
+    did_you_mean,
+)
 from metanas_pl.errors import UserError
 from metanas_pl.utils.ranges import bounds
 
@@ -142,23 +150,28 @@ def plain(config: object) -> Settings:
 
 
 def from_plain(schema: type[C], values: object) -> C:
-    """Build ``schema`` from a mapping, or pass an instance through.
+    """Build ``schema`` from a mapping, typed by OmegaConf, or pass an instance through.
 
     Raises:
-        ValueError: an unknown key, or a value of another type or without sense.
+        UserError: an unknown key, or a value of another type or without sense.
     """
     if isinstance(values, schema):
         return values
+    name = schema.__name__
     if not isinstance(values, Mapping):
-        raise UserError(f"{schema.__name__}={values} makes no sense: it must be a mapping")
-    known = {f.name: f.type for f in fields(schema)}
-    unknown = sorted(map(str, set(values) - set(known)))
-    check(not unknown, schema.__name__, ", ".join(unknown), f"known keys are {', '.join(known)}")
-    parts: dict[type, dict[str, type]] = {
-        MetaConfig: {"inner": InnerConfig, "outer": OuterConfig},
-        NASConfig: {"cost": CostConfig},
-        DataConfig: {"augment": AugmentConfig},
-    }
-    nested = parts.get(schema, {})
-    check_types(schema, {k: v for k, v in values.items() if k not in nested})
-    return schema(**{k: from_plain(nested[k], v) if k in nested else v for k, v in values.items()})
+        raise UserError(f"{name}={values} makes no sense: it must be a mapping")
+    check("${" not in str(values), name, values, "a value with ${ would be looked up elsewhere")
+    try:
+        typed = OmegaConf.merge(OmegaConf.structured(schema), dict(values))
+        return cast(C, OmegaConf.to_object(typed))
+    except OmegaConfBaseException as error:
+        raise UserError(_reason(error, name)) from error
+
+
+def _reason(error: OmegaConfBaseException, name: str) -> str:
+    """Where in the schema ``name`` something is wrong, and what, in one line."""
+    place = f"{name}.{error.full_key}" if error.full_key else name
+    if isinstance(error, ConfigKeyError) and is_dataclass(error.object_type):
+        known = [field.name for field in fields(error.object_type)]
+        return f"{place}: there is no such key{did_you_mean(str(error.key), known)}"
+    return f"{place}: {' '.join(str(error.msg).splitlines()[:1])}"

@@ -10,13 +10,13 @@ from metanas_pl.utils.ranges import bounds
 
 
 def check(condition: bool, key: str, value: object, allowed: str) -> None:
-    """Raise a ``ValueError`` that names the key, its value and what is allowed."""
+    """Raises a ``ValueError`` that names the key, its value and what is allowed."""
     if not condition:
         raise UserError(f"{key}={value} makes no sense: {allowed}")
 
 
 def did_you_mean(name: str, known: Sequence[str], prefix: str = "") -> str:
-    """End of a message about an unknown name: the closest of the ``known`` ones, and all of them.
+    """Returns the end of a message on an unknown name: the closest of the ``known`` ones, and all of them.
 
     >>> did_you_mean("omniglt", ["glyphs", "omniglot"], "data=")
     '; did you mean data=omniglot? (allowed: glyphs, omniglot)'
@@ -27,14 +27,14 @@ def did_you_mean(name: str, known: Sequence[str], prefix: str = "") -> str:
 
 
 def check_choice(key: str, value: str, choices: Sequence[str]) -> None:
-    """Raise a ``ValueError`` unless ``value`` is one of ``choices``."""
+    """Raises a ``ValueError`` unless ``value`` is one of ``choices``."""
     check(value in choices, key, value, f"choose one of {', '.join(choices)}")
 
 
 def check_numbers(
     group: str, config: object, names: str, least: float, strict: bool = False
 ) -> None:
-    """Check that the attributes called ``names`` are at least ``least`` (above it if strict), or None."""
+    """Checks that the attributes called ``names`` are at least ``least`` (above it if strict), or None."""
     for name in names.split():
         value = getattr(config, name)
         if value is not None:
@@ -44,14 +44,14 @@ def check_numbers(
 
 
 def check_most(group: str, config: object, names: str, most: int) -> None:
-    """Check that the attributes called ``names`` are at most ``most``, or None."""
+    """Checks that the attributes called ``names`` are at most ``most``, or None."""
     for name in names.split():
         value = getattr(config, name)
         check(value is None or value <= most, f"{group}.{name}", value, f"must be at most {most:,}")
 
 
 def check_ranges(group: str, config: object, names: str, least: int) -> None:
-    """Check that the attributes called ``names`` are whole numbers or ranges from ``least`` on, or None."""
+    """Checks that attributes called ``names`` are whole numbers or ranges from ``least`` on, or None."""
     for name in names.split():
         value = getattr(config, name)
         if value is None:

@@ -115,16 +115,9 @@ class EpisodeDataModule(pl.LightningDataModule):
         self.augment = Augmentation.of(augment or {})
         self.sources = [source] if isinstance(source, str) else list(source)
         self.weights = weights
-        request = DataRequest(
-            cache_dir=expanded(cache_dir, "data.cache_dir") if cache_dir else default_cache_dir(),
-            image_size=image_size,
-            channels=channels,
-            options=dict(options or {}),
-        )
-        self.requests = [
-            replace(request, root=expanded(path, "data.root") if path else None)
-            for path in _one_each(root, len(self.sources))
-        ]
+        folder = expanded(cache_dir, "data.cache_dir") if cache_dir else default_cache_dir()
+        request = DataRequest(folder, None, image_size, channels, dict(options or {}))
+        self.requests = _one_each(request, root, len(self.sources))
         unseen = partial(
             EpisodeDataset,
             n_ways=n_ways,
@@ -285,9 +278,11 @@ class EpisodeDataModule(pl.LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
 
-def _one_each(root: str | None | Sequence[str | None], n: int) -> list[str | None]:
-    """A root for each of ``n`` sources; one for all is repeated."""
+def _one_each(
+    request: DataRequest, root: str | None | Sequence[str | None], n: int
+) -> list[DataRequest]:
+    """The request to each of ``n`` sources, with a root of its own; one for all is repeated."""
     roots = [root] * n if root is None or isinstance(root, str) else list(root)
     if len(roots) != n:
         raise UserError(f"data.root={roots}: give one for each of the {n} data sets of data.source")
-    return roots
+    return [replace(request, root=expanded(path, "data.root") if path else None) for path in roots]

@@ -9,89 +9,37 @@ Shapes: T tasks of a meta-batch, k inner steps; ``*T`` is nothing for one task.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from metanas_pl.algorithms.heads import HEAD
-from metanas_pl.algorithms.inner_loop import InnerLoop, InnerSchedule
+from metanas_pl.algorithms.inner_loop import InnerSchedule
 from metanas_pl.algorithms.inner_optimizers import States
 from metanas_pl.algorithms.meta.averaging import MeanOfTasks, mean_of_finite
 from metanas_pl.algorithms.meta.meta_gradients import MetaGradient
-from metanas_pl.algorithms.nas.relaxations import temperatures
 from metanas_pl.algorithms.parallel.backends import choose_backend, tasks_at_once
 from metanas_pl.algorithms.parallel.mapping import map_tasks
 from metanas_pl.config import EvaluationConfig, MetaConfig, NASConfig
 from metanas_pl.config.compatibility import check_pair
 from metanas_pl.engine.episode_network import EpisodeNetwork
-from metanas_pl.engine.episode_problem import EpisodeProblem
+from metanas_pl.engine.episode_problem import PreparedBatch
+from metanas_pl.engine.evaluation import Evaluation, adapted_accuracy, evaluated
 from metanas_pl.engine.inner_loop_factory import InnerLoopFactory
+from metanas_pl.engine.inner_schedules import test_schedule, training_schedule
 from metanas_pl.engine.method_functions import meta_functions, nas_functions
-from metanas_pl.engine.metrics import sound_accuracy
 from metanas_pl.engine.task_batch import TaskBatch, prepare, task
 from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.base import SearchSpace, to_alive
 from metanas_pl.search_spaces.costs import Costs
-from metanas_pl.types import Alphas, Episodes, Mask, Mixing, Params, Theta
+from metanas_pl.types import Alphas, Episodes, Mask, Mixing, OuterProgress, Params, Theta
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 Results = TypeVar("Results")
-
-
-class Evaluation(NamedTuple):
-    """Query accuracies and loss, and the mixing weights of the adapted network.
-
-    ``accuracy`` is inductive and relaxed; ``transductive``, ``pruned`` and ``before`` (no inner step,
-    inductive) change one thing each.
-    """
-
-    accuracy: Float[Tensor, "*T"]
-    transductive: Float[Tensor, "*T"]
-    pruned: Float[Tensor, "*T"]
-    before: Float[Tensor, "*T"]
-    loss: Float[Tensor, "*T"]
-    mixing: Mixing
-    inner_losses: Float[Tensor, "*T k"]
-
-
-class Clock(NamedTuple):
-    """How far meta-training is: outer steps taken, their total, and whether the alphas still rest."""
-
-    outer_step: int = 0
-    total_steps: float = 1
-    warm_up: bool = False
-
-
-class PreparedBatch(NamedTuple):
-    """A meta-batch ready to be learned: its tasks, the network, and the inner loop of each."""
-
-    tasks: TaskBatch
-    network: EpisodeNetwork
-    loop: InnerLoop
-
-    def problem(
-        self,
-        of_task: TaskBatch,
-        query_norm: str = "inductive",
-        states: States | None = None,
-        outer_step: int = 0,
-    ) -> EpisodeProblem:
-        """Returns one of the tasks as a problem; see there for the arguments."""
-        return EpisodeProblem(self.network, self.loop, of_task, query_norm, states, outer_step)
-
-
-def most(steps: int, asked: int | None) -> int:
-    """Returns ``asked`` of ``steps`` inner steps; None is all of them.
-
-    >>> most(5, None), most(5, 3), most(5, 50)
-    (5, 3, 5)
-    """
-    return steps if asked is None else min(asked, steps)
 
 
 class EpisodeLearner:
@@ -116,9 +64,9 @@ class EpisodeLearner:
         """Whether each task makes a head of its own, so that none is meta-learned."""
         return self.meta.head != "learned"
 
-    def alphas_rest(self, clock: Clock) -> bool:
+    def alphas_rest(self, progress: OuterProgress) -> bool:
         """Whether the alphas are not meta-learned now."""
-        return clock.warm_up or not self.nas.adapts_alphas
+        return progress.warm_up or not self.nas.adapts_alphas
 
     def relaxation(
         self,
@@ -157,29 +105,12 @@ class EpisodeLearner:
         )
 
     def training_schedule(self, warm_up: bool = False) -> InnerSchedule:
-        """Returns the inner steps of training; in warm-up no alpha-step is taken and T stays at t_max."""
-        inner, nas = self.meta.inner, self.nas
-        anneal = 0 if warm_up else most(inner.steps, inner.anneal_steps)
-        temps = temperatures(inner.steps, anneal, nas.t_max, nas.t_min, nas.temperature_schedule)
-        moving = nas.adapts_alphas and not warm_up
-        arch_steps = most(inner.steps, inner.arch_steps) if moving else 0
-        return InnerSchedule(temps, arch_steps, temps[-1])
+        """Returns the inner steps of training."""
+        return training_schedule(self.nas, self.meta.inner, warm_up)
 
     def test_schedule(self, plan: EvaluationConfig) -> InnerSchedule:
-        """Returns the inner steps of validation and test.
-
-        T and the temperature of the queries, t_min, do not depend on what adapts, so that every arm of a
-        comparison is the same network.
-        """
-        inner, nas = self.meta.inner, self.nas
-        steps = plan.steps or inner.test_steps
-        t_max, t_min = plan.t_max or nas.t_max, plan.t_min or nas.t_min
-        anneal = most(steps, inner.test_anneal_steps)
-        temps = temperatures(steps, anneal, max(t_max, t_min), t_min, nas.temperature_schedule)
-        asked = inner.test_arch_steps if plan.arch_steps is None else plan.arch_steps
-        moving = nas.adapts_alphas and plan.adapt != "weights"
-        taken = () if plan.adapt == "nothing" else temps
-        return InnerSchedule(taken, most(steps, asked) if moving else 0, t_min)
+        """Returns the inner steps of validation and test."""
+        return test_schedule(self.nas, self.meta.inner, plan)
 
     def prepare(
         self,
@@ -198,15 +129,15 @@ class EpisodeLearner:
         return prepare(episode, seed, steps, size, (shape, drop), (draw, shapes, per_task))
 
     def in_training(
-        self, theta: Theta, episode: Episodes, *, seed: int, mask: Mask, clock: Clock
+        self, theta: Theta, episode: Episodes, *, seed: int, mask: Mask, progress: OuterProgress
     ) -> PreparedBatch:
         """Returns episodes as meta-training learns them."""
         inner = self.meta.inner
         tasks = self.prepare(theta, episode, seed, inner.steps, inner.batch_size, inner.drop_path)
-        left = max(0.0, 1 - clock.outer_step / clock.total_steps)
+        left = max(0.0, 1 - progress.outer_step / progress.total_steps)
         auxiliary = self.nas.auxiliary_skip * left
         network = self.network(tasks.n_ways, mask, self.nas.threshold, auxiliary)
-        schedule = self.training_schedule(clock.warm_up)
+        schedule = self.training_schedule(progress.warm_up)
         return PreparedBatch(tasks, network, self.loops.make(theta, schedule, network.unused))
 
     def in_test(
@@ -231,7 +162,7 @@ class EpisodeLearner:
         *,
         seed: int,
         mask: Mask,
-        clock: Clock = Clock(),  # noqa: B008
+        progress: OuterProgress = OuterProgress(),  # noqa: B008
         states: States | None = None,
     ) -> tuple[MeanOfTasks, States | None]:
         """Returns the mean meta-gradient over the finite tasks, and the inner states to carry on.
@@ -241,20 +172,20 @@ class EpisodeLearner:
             episode: T episodes.
             seed: the run's seed, for minibatches and noise.
             mask: alphas that meta-pruning has left alive.
-            clock: how far meta-training is. In warm-up the alphas' meta-gradient is zero.
+            progress: how far meta-training is. In warm-up the alphas' meta-gradient is zero.
             states: carried inner states go from task to task in order; otherwise they stay None.
         """
-        batch = self.in_training(theta, episode, seed=seed, mask=mask, clock=clock)
+        batch = self.in_training(theta, episode, seed=seed, mask=mask, progress=progress)
 
         def of_task(data: TaskBatch, states: States | None = None) -> MetaGradient:
-            problem = batch.problem(data, self.meta.query_norm, states, clock.outer_step)
+            problem = batch.problem(data, self.meta.query_norm, states, progress.outer_step)
             return self.meta_learner["meta_gradient"](theta, problem)
 
         if self.meta.inner.state == "carried":
             per_task, states = self._one_after_the_other(of_task, batch.tasks, states)
         else:
             per_task = self._map(of_task, batch.tasks)
-        learned = self._of_theta(per_task.gradient, theta, clock)
+        learned = self._of_theta(per_task.gradient, theta, progress)
         return mean_of_finite(per_task._replace(gradient=learned)), states
 
     def _map(self, of_task: Callable[[TaskBatch], Results], tasks: TaskBatch) -> Results:
@@ -284,14 +215,14 @@ class EpisodeLearner:
             )
         return pytree.tree_map(lambda *parts: torch.stack(parts), *results), states
 
-    def _of_theta(self, gradient: Theta, theta: Theta, clock: Clock) -> Theta:
+    def _of_theta(self, gradient: Theta, theta: Theta, progress: OuterProgress) -> Theta:
         """Zero the gradients, of every task, of what is not meta-learned now."""
         weights, alphas, hyper = gradient
         if self.head_rests:
             n_tasks = len(next(iter(weights.values())))
             zeros = {k: theta.weights[k].new_zeros(n_tasks, *theta.weights[k].shape) for k in HEAD}
             weights = {**weights, **zeros}
-        if self.alphas_rest(clock):
+        if self.alphas_rest(progress):
             alphas = {k: torch.zeros_like(a) for k, a in alphas.items()}
         return Theta(weights, alphas, hyper)
 
@@ -311,39 +242,11 @@ class EpisodeLearner:
             UserError: a meta-learned head has other ways than the episodes.
         """
         batch = self.in_test(theta, episode, seed=seed, mask=mask, plan=plan)
-        return self._map(lambda data: self._tested(batch.problem(data), theta), batch.tasks)
+        return self._map(lambda data: evaluated(batch.problem(data), theta), batch.tasks)
 
     def accuracy(
         self, theta: Theta, episode: Episodes, *, seed: int, mask: Mask, plan: EvaluationConfig
     ) -> Float[Tensor, " T"]:
         """Returns the inductive, relaxed accuracy after adaptation alone; as :meth:`evaluate`."""
         batch = self.in_test(theta, episode, seed=seed, mask=mask, plan=plan)
-
-        def of_task(data: TaskBatch) -> Tensor:
-            problem = batch.problem(data)
-            adapted = problem.adapt(theta).theta
-            logits = problem.query_logits(*problem.at(adapted, problem.n_steps))
-            return sound_accuracy(logits, problem.task.query_y)
-
-        return self._map(of_task, batch.tasks)
-
-    def _tested(self, problem: EpisodeProblem, theta: Theta) -> Evaluation:
-        """Returns accuracies of one task before and after its adaptation."""
-        origin, adapted, last = problem.start(theta), problem.adapt(theta), problem.n_steps
-        weights, mixing = problem.at(adapted.theta, last)
-        before = problem.loop.weights_at(origin, 0), problem.at(origin, last)[1]
-        queries = problem.task.query_y
-
-        def accuracy(weights: Params, mixing: Mixing, norm: str = "inductive") -> Tensor:
-            return sound_accuracy(problem.query_logits(weights, mixing, norm), queries)
-
-        relaxed = problem.query_logits(weights, mixing)
-        return Evaluation(
-            sound_accuracy(relaxed, queries),
-            accuracy(weights, mixing, "transductive"),
-            accuracy(weights, self.space.prune(mixing)),
-            accuracy(*before),
-            F.cross_entropy(relaxed, queries),
-            mixing,
-            torch.stack(adapted.losses) if adapted.losses else relaxed.new_zeros(0),
-        )
+        return self._map(lambda data: adapted_accuracy(batch.problem(data), theta), batch.tasks)

@@ -194,14 +194,14 @@ def channels_last(x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
 
 
 def _support_rows(support: Support, query_x: Tensor) -> int | Tensor:
-    """The rows of support and query images together that are support images."""
+    """Returns the rows of support and query images together that are support images."""
     if support.real is None:
         return support.x.shape[0]
     return torch.cat([support.real, support.real.new_zeros(query_x.shape[0])])
 
 
 def _of_ways(logits: Tensor, ways: Tensor | None) -> Tensor:
-    """Logits ``(B, N)``, minus infinity for classes that the episode does not have."""
+    """Returns logits ``(B, N)``, minus infinity for classes that the episode does not have."""
     return logits if ways is None else logits.masked_fill(~ways, -torch.inf)
 
 

@@ -97,3 +97,21 @@ class EpisodeProblem(NamedTuple):
         """Returns the part of theta that the inner loop moves."""
         weights = {k: w for k, w in theta.weights.items() if self.loop.adapts(k)}
         return Theta(weights, theta.alphas if self.loop.schedule.arch_steps else {})
+
+
+class PreparedBatch(NamedTuple):
+    """A meta-batch ready to be learned: its tasks, the network, and the inner loop of each."""
+
+    tasks: TaskBatch
+    network: EpisodeNetwork
+    loop: InnerLoop
+
+    def problem(
+        self,
+        of_task: TaskBatch,
+        query_norm: str = "inductive",
+        states: States | None = None,
+        outer_step: int = 0,
+    ) -> EpisodeProblem:
+        """Returns one of the tasks as a problem; see there for the arguments."""
+        return EpisodeProblem(self.network, self.loop, of_task, query_norm, states, outer_step)

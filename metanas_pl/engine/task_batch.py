@@ -111,7 +111,7 @@ def prepare(
 
 
 def _sizes(episode: Episodes) -> tuple[list[int], list[int], list[int]]:
-    """Classes, support images and query images of each task; one look at the device for all of them."""
+    """Returns classes, support images and query images of each task, with one look at the device."""
     y, query_y = episode.support_y, episode.query_y
     counts = torch.stack([y.amax(1) + 1, (y >= 0).sum(1), (query_y >= 0).sum(1)])
     ways, n_support, n_query = counts.tolist()
@@ -119,12 +119,12 @@ def _sizes(episode: Episodes) -> tuple[list[int], list[int], list[int]]:
 
 
 def _real(x: Tensor, y: Tensor, counts: list[int]) -> Tensor | None:
-    """1 for rows with an image and 0 for others, ``(T, B)``; None if all have one."""
+    """Returns 1 for rows with an image and 0 for others, ``(T, B)``; None if all have one."""
     return None if min(counts) == y.shape[1] else (y >= 0).to(x.dtype)
 
 
 def _widened(row: _Draws, width: int, blank: int) -> _Draws:
-    """Minibatches of ``width`` samples and factors for them; what is missing is the row ``blank``."""
+    """Returns minibatches of ``width`` samples and their factors; missing ones are the row ``blank``."""
     missing = (0, width - row.train.shape[1])
     if not missing[1]:
         return row

@@ -33,7 +33,7 @@ class _Route(NamedTuple):
 
 
 def draw_cell(genotype: Architecture, cell: str = "normal") -> Figure:
-    """One cell as a graph from left to right.
+    """Draws one cell as a graph from left to right.
 
     Circles are nodes under their state number, edges carry their primitive, and the dashed line
     below collects the states that form the output. Edges run on separate lanes above and below the
@@ -71,7 +71,7 @@ def draw_cell(genotype: Architecture, cell: str = "normal") -> Figure:
 
 
 def _routes(nodes: Cell, n_inputs: int) -> list[_Route]:
-    """Give each edge the free lane closest to the nodes, short edges first.
+    """Gives each edge the free lane closest to the nodes, short edges first.
 
     Lane 0 joins neighbouring nodes; edges of the input above run above (> 0), those of the input below
     run below (< 0), and the others where there is room.
@@ -96,7 +96,7 @@ def _routes(nodes: Cell, n_inputs: int) -> list[_Route]:
 
 
 def _lanes(side: int, span: int) -> list[int]:
-    """Lanes that an edge may take, best first."""
+    """Returns lanes that an edge may take, best first."""
     distances = range(1, 100)
     if side:
         return [side * d for d in distances]
@@ -117,7 +117,7 @@ def _node(axes: Axes, x: float, label: str) -> None:
 
 
 def _edge(axes: Axes, route: _Route, gap: float) -> None:
-    """Draw one edge along its lane, with its label in the gap before the target."""
+    """Draws one edge along its lane, with its label in the gap before the target."""
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path as Curve
 
@@ -139,7 +139,7 @@ def _edge(axes: Axes, route: _Route, gap: float) -> None:
 
 
 def _departure(route: _Route, gap: float) -> tuple[float, float, float]:
-    """Where an edge begins ``(x, y)``, and the x at which it has reached its lane."""
+    """Returns where an edge begins ``(x, y)``, and the x at which it has reached its lane."""
     if not route.side:
         x = gap * route.start
         return *_rim(x, route.lane * _LANE, 1), x + 0.45
@@ -150,7 +150,7 @@ def _departure(route: _Route, gap: float) -> tuple[float, float, float]:
 
 
 def _rim(x: float, lane_y: float, side: int) -> tuple[float, float]:
-    """Where an edge at height ``lane_y`` meets a node: steeper, the higher its lane."""
+    """Returns where an edge at height ``lane_y`` meets a node: steeper, the higher its lane."""
     angle = math.atan2(lane_y, 0.55)
     return x + side * _RADIUS * math.cos(angle), _RADIUS * math.sin(angle)
 

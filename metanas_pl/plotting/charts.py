@@ -21,7 +21,7 @@ Array = Tensor | np.ndarray
 
 
 def draw_mixing(mixing: Mapping[str, Array], primitives: Sequence[str], cell: str) -> Figure:
-    """Heat-map of the mixing weights of a relaxed cell, and of its input pairs where it has them.
+    """Returns heat-map of the mixing weights of a relaxed cell, and of its input pairs where it has them.
 
     Args:
         mixing: ``f"{cell}_{i}"`` of shape ``(i + 2, O)`` for each node i, and for each or none
@@ -55,7 +55,7 @@ def draw_mixing(mixing: Mapping[str, Array], primitives: Sequence[str], cell: st
 def _edge_table(
     mixing: Mapping[str, Array], primitives: Sequence[str], cell: str
 ) -> tuple[np.ndarray, list[str], list[int]]:
-    """All edges ``(E, O)``, their names, and the first row of each node."""
+    """Returns all edges ``(E, O)``, their names, and the first row of each node."""
     parts: list[np.ndarray] = []
     rows: list[str] = []
     breaks: list[int] = []
@@ -72,7 +72,7 @@ def _edge_table(
 def _pair_table(
     mixing: Mapping[str, Array], cell: str, n_nodes: int
 ) -> tuple[np.ndarray, list[str], list[str]]:
-    """Pair weights ``(nodes, pairs)``, NaN where a node lacks a pair; names of rows and columns."""
+    """Returns pair weights ``(nodes, pairs)``, NaN where a node lacks a pair; names of rows and columns."""
     names = list(combinations(range(n_nodes + 1), 2))
     table = np.full((n_nodes, len(names)), np.nan)
     if f"{cell}_pair_0" not in mixing:
@@ -116,7 +116,7 @@ def _heat_map(
 def draw_history(
     rows: Sequence[Mapping[str, float]], keys: Sequence[str], x: str = "step"
 ) -> Figure:
-    """Line plots of logged values, one axis a key.
+    """Draws logged values as lines, one axis per key.
 
     Args:
         rows: one mapping per logging time; a row may lack keys.

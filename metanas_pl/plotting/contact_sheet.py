@@ -36,7 +36,7 @@ def draw_contact_sheet(
     groups: Sequence[str] | None = None,
     ink_is_one: bool = False,
 ) -> Figure:
-    """A row for each class: its name, its support images on blue, its query images.
+    """Draws a row for each class: its name, its support images on blue, its query images.
 
     Args:
         support: images ``(S, C, H, W)`` uint8 of each class; C is 1 or 3.
@@ -79,7 +79,7 @@ def draw_contact_sheet(
 
 
 def _paint(rows: ClassRow, paper: tuple[int, int, int], ink_is_one: bool) -> np.ndarray:
-    """Images on paper, a class a row, each with a thin edge: ``(height, width, 3)`` uint8."""
+    """Returns images on paper, a class a row, each with a thin edge: ``(height, width, 3)`` uint8."""
     factor = -(-LEAST_SIDE // rows[0].shape[-1])
     pitch, columns = factor * rows[0].shape[-1] + GAP, max(map(len, rows))
     tiles = np.full((len(rows), columns, pitch, pitch, 3), paper, dtype=np.uint8)
@@ -93,7 +93,7 @@ def _paint(rows: ClassRow, paper: tuple[int, int, int], ink_is_one: bool) -> np.
 
 
 def _label(name: str, group: str) -> tuple[list[str], str]:
-    """Name and group in lines that are short enough."""
+    """Returns the name and group in lines that are short enough."""
     wrap = textwrap.TextWrapper(LABEL_WIDTH, max_lines=LABEL_LINES, placeholder=" …")
     group = printable(group)
     if len(group) > LABEL_WIDTH:
@@ -115,7 +115,7 @@ def printable(text: str) -> str:
 
 
 def _text_width(text: str, scale: float = 1.0) -> int:
-    """Pixels of a line of text, rounded up."""
+    """Returns pixels of a line of text, rounded up."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 

@@ -28,12 +28,12 @@ LABEL: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8.5}
 
 
 def colour_of(primitive: str) -> str:
-    """Colour of the family of a primitive."""
+    """Returns the colour of the family of a primitive."""
     return next((c for family, c in _FAMILIES.items() if primitive.startswith(family)), _OTHER)
 
 
 def canvas(xlim: tuple[float, float], ylim: tuple[float, float]) -> tuple[Figure, Axes]:
-    """Axes without frame on which one unit is one inch."""
+    """Returns axes without frame on which one unit is one inch."""
     from matplotlib.figure import Figure
 
     width, height = xlim[1] - xlim[0], ylim[1] - ylim[0]
@@ -44,7 +44,7 @@ def canvas(xlim: tuple[float, float], ylim: tuple[float, float]) -> tuple[Figure
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure as ``.svg`` or ``.png``; the same figure gives the same bytes.
+    """Writes a figure as ``.svg`` or ``.png``; the same figure gives the same bytes.
 
     Raises:
         UserError: another suffix.

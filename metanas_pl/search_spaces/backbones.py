@@ -48,7 +48,7 @@ class Conv4(SearchSpace):
         self.head = Head(channels * positions, n_ways)
 
     def features(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
-        """Flattened feature map, ``(B, channels * (size // 16)^2)``; strided, ``(B, channels)``."""
+        """Returns flattened feature map, ``(B, channels * (size // 16)^2)``; strided, ``(B, channels)``."""
         for block in self.blocks:
             x = block(x, context.reference)
             x = F.relu(x if self.strided else pool(x, "max", 2, kernel=2))  # the order is all one
@@ -101,7 +101,7 @@ class ResNet12(SearchSpace):
         self.head = Head(channels[-1], n_ways)
 
     def features(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
-        """Pooled feature map, ``(B, channels[-1])``."""
+        """Returns the pooled feature map, ``(B, channels[-1])``."""
         for block in self.blocks:
             x = block(x, context.reference)
         return x.mean((2, 3))

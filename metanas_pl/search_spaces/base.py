@@ -59,14 +59,14 @@ class Context(NamedTuple):
     alive: Alive = {}  # noqa: RUF012  (never written to)
 
     def computed(self, name: str, factor_EO: Tensor) -> list[list[bool]]:
-        """Which operations of the architecture parameter ``name`` to compute, ``[edge][operation]``."""
+        """Returns which operations of architecture parameter ``name`` to compute, ``[edge][operation]``."""
         n_edges, n_operations = factor_EO.shape[-2:]
         alive = self.alive.get(name, [[True] * n_operations] * n_edges)
         return both(alive, nonzero(factor_EO)) if self.skip_zeros else alive
 
 
 def nonzero(factor_EO: Tensor) -> list[list[bool]]:
-    """Which of ``(E, O)`` or ``(T, E, O)`` factors are not zero, in any task; all, if all are zero.
+    """Returns which of ``(E, O)`` or ``(T, E, O)`` factors are not zero, in any task; all, if all are zero.
 
     It looks at values behind ``torch.func`` transforms, which synchronises a GPU: for the CPU alone.
 
@@ -83,7 +83,7 @@ def nonzero(factor_EO: Tensor) -> list[list[bool]]:
 
 
 def both(first: list[list[bool]], second: list[list[bool]]) -> list[list[bool]]:
-    """Entries that are true in both.
+    """Returns entries that are true in both.
 
     >>> both([[True, True]], [[False, True]])
     [[False, True]]
@@ -107,10 +107,10 @@ class SearchSpace(nn.Module, ABC):
 
     @abstractmethod
     def features(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
-        """Features before the head: ``(B, C, H, W) -> (B, F)``."""
+        """Returns features before the head: ``(B, C, H, W) -> (B, F)``."""
 
     def forward(self, x: Tensor, mixing: Mixing, context: Context = Context()) -> Tensor:  # noqa: B008
-        """Logits ``(B, n_ways)`` of images ``(B, C, H, W)`` under the mixing weights."""
+        """Returns logits ``(B, n_ways)`` of images ``(B, C, H, W)`` under the mixing weights."""
         features = self.features(x, mixing, context)
         return self.head(features) if context.head else features
 
@@ -128,27 +128,27 @@ class SearchSpace(nn.Module, ABC):
         return {name: value for name, value in values.items() if name in names}
 
     def eligible(self, weight_EO: Tensor) -> Tensor:
-        """Weights or logits of the primitives that a genotype may name; minus infinity for the others."""
+        """Returns weights or logits of primitives that a genotype may name, minus infinity for others."""
         return weight_EO
 
     def prune(self, mixing: Mixing) -> Mixing:
-        """Hard pruning: the one-hot mixing weights of the genotype that ``mixing`` stands for."""
+        """Returns the one-hot mixing weights of the genotype that ``mixing`` stands for: hard pruning."""
         return mixing
 
     def genotype(self, mixing: Mixing) -> Architecture | None:
-        """The discrete architecture; None where the space has no cells."""
+        """Returns the discrete architecture; None where the space has no cells."""
         return None
 
     def usage(self, mixing: Mixing) -> Mixing:
-        """How much each primitive is used, ``(E, O)`` by alpha: 0 or 1 after :meth:`prune`."""
+        """Returns how much each primitive is used, ``(E, O)`` by alpha: 0 or 1 after :meth:`prune`."""
         return {}
 
     def choices(self) -> dict[str, list[list[list[nn.Module]]]]:
-        """The modules behind each entry of :meth:`usage`: ``[edge][primitive]``, one of every cell."""
+        """Returns modules behind each entry of :meth:`usage`: ``[edge][primitive]``, one of every cell."""
         return {}
 
     def auxiliary_modules(self) -> list[nn.Module]:
-        """Modules that help a search and are no part of a derived network."""
+        """Returns modules that help a search and are no part of a derived network."""
         return []
 
     def unused_weights(self, alive: Alive) -> frozenset[str]:
@@ -231,7 +231,7 @@ class CellNetwork(SearchSpace):
         self.head = Head(last, n_ways)
 
     def features(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
-        """Features ``(B, F)``, the pooled output of the last cell."""
+        """Returns features ``(B, F)``, the pooled output of the last cell."""
         s0 = s1 = self.stem(x, context.reference)
         for index, cell in enumerate(self.cells):
             left, right = self.preprocess[index].children()

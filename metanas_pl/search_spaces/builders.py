@@ -39,7 +39,7 @@ def cells(
     partial_channels: int = 1,
     auxiliary_skip: bool = False,
 ) -> CellNetwork:
-    """The supernet of MetaNAS, or with ``search=False`` the network of ``config["genotype"]``."""
+    """Returns the supernet of MetaNAS, or with ``search=False`` the network of ``config["genotype"]``."""
     shape = {
         key: config[key]
         for key in ("channels", "n_cells", "reductions", "stem_stride", "channel_factor")
@@ -54,7 +54,7 @@ def cells(
 
 
 def chosen_genotype(config: Settings, load: Callable[[str], T], form: str) -> T:
-    """What ``load`` makes of ``config["genotype"]``, which has the ``form`` that users are told.
+    """Returns what ``load`` makes of ``config["genotype"]``, which has the ``form`` that users are told.
 
     Raises:
         UserError: there is no genotype, or ``load`` refuses it.
@@ -70,7 +70,7 @@ def chosen_genotype(config: Settings, load: Callable[[str], T], form: str) -> T:
 def nasbench201(
     config: Settings, *, in_channels: int, image_size: int, n_ways: int, search: bool
 ) -> Skeleton201:
-    """The supernet of NAS-Bench-201, or with ``search=False`` one of its architectures."""
+    """Returns the supernet of NAS-Bench-201, or with ``search=False`` one of its architectures."""
     shape = {key: config[key] for key in ("channels", "cells_per_stage")}
     shape |= {"in_channels": in_channels, "n_ways": n_ways}
     if search:
@@ -82,7 +82,7 @@ def nasbench201(
 def conv4(
     config: Settings, *, in_channels: int, image_size: int, n_ways: int, search: bool
 ) -> Conv4:
-    """The Conv4 backbone: nothing to search in it, whatever ``search`` says."""
+    """Returns the Conv4 backbone: nothing to search in it, whatever ``search`` says."""
     shape = {"in_channels": in_channels, "n_ways": n_ways, "image_size": image_size}
     return Conv4(**shape, channels=config["channels"], strided=config["strided"])
 
@@ -90,7 +90,7 @@ def conv4(
 def resnet12(
     config: Settings, *, in_channels: int, image_size: int, n_ways: int, search: bool
 ) -> ResNet12:
-    """The ResNet-12 backbone: nothing to search in it, whatever ``search`` says."""
+    """Returns the ResNet-12 backbone: nothing to search in it, whatever ``search`` says."""
     return ResNet12(
         in_channels=in_channels, n_ways=n_ways, channels=config["channels"], image_size=image_size
     )

@@ -33,7 +33,7 @@ class Costs(NamedTuple):
 
 
 def measure(space: SearchSpace, kind: str, image_shape: tuple[int, int, int]) -> Costs:
-    """Costs of the parts of ``space``.
+    """Returns costs of the parts of ``space``.
 
     Args:
         space: a search space, nothing of it switched off.
@@ -52,14 +52,14 @@ def measure(space: SearchSpace, kind: str, image_shape: tuple[int, int, int]) ->
 
 
 def parameter_count(module: nn.Module) -> int:
-    """Numbers in the parameters of ``module``."""
+    """Returns numbers in the parameters of ``module``."""
     return sum(p.numel() for p in module.parameters())
 
 
 def flop_counter(
     space: SearchSpace, image_shape: tuple[int, int, int]
 ) -> Callable[[nn.Module], int]:
-    """Count the FLOPs of every module of ``space`` in one forward pass of an image."""
+    """Counts the FLOPs of every module of ``space`` in one forward pass of an image."""
     with torch.random.fork_rng(
         []
     ):  # alphas are drawn, and a count must not move a run's randomness
@@ -78,7 +78,7 @@ def flop_counter(
 
 
 def expected_cost(space: SearchSpace, costs: Costs, mixing: Mixing) -> Tensor:
-    """Cost in expectation over the mixing weights, differentiable in them; exact after hard pruning.
+    """Returns the expected cost under the mixing weights, differentiable; exact after hard pruning.
 
     Its parts count by ``space.usage``: the probability that a primitive is in the network.
     """
@@ -88,7 +88,7 @@ def expected_cost(space: SearchSpace, costs: Costs, mixing: Mixing) -> Tensor:
 
 
 def reachable_cost(space: SearchSpace, costs: Costs, mixing: Mixing) -> int:
-    """Cost of everything that an input still reaches when zero mixing weights are left out."""
+    """Returns the cost of everything that an input still reaches when zero mixing weights are left out."""
     used = space.usage(mixing)  # of cells that the network has not, too
     live = (part[(used[name] != 0).cpu()] for name, part in costs.parts.items())
     return int(costs.fixed + sum(float(part.sum()) for part in live))

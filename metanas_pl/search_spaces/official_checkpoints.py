@@ -22,7 +22,7 @@ _RUNNING = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def load_official(path: str | Path) -> Theta:
-    """Read weights and alphas from a file that holds an official state dict.
+    """Reads weights and alphas from a file that holds an official state dict.
 
     Raises:
         UserError: the file is damaged, or holds anything but a dict of tensors under the official names.
@@ -42,7 +42,7 @@ def _is_entry(name: object, value: object) -> bool:
 
 
 def translate(state: Mapping[str, Tensor]) -> Theta:
-    """Split an official state dict into weights and alphas under the names used here.
+    """Splits an official state dict into weights and alphas under the names used here.
 
     Raises:
         UserError: a name that the official supernet and derived network do not have.
@@ -82,7 +82,7 @@ def _weight_name(name: str, is_kernel: bool) -> str:
 
 
 def _layer(tail: str, is_kernel: bool) -> str:
-    """Translate the part inside a primitive: kernel ``net.1.weight`` is ``convs.0.weight``."""
+    """Translates the part inside a primitive: kernel ``net.1.weight`` is ``convs.0.weight``."""
     if match := re.match(r"net\.([01])\.(net\..*)$", tail):  # the halves of sep_conv
         return f"{match[1]}.{_layer(match[2], is_kernel)}"
     if match := re.match(r"conv([12])\.weight$", tail):  # the halves of a factorized reduction

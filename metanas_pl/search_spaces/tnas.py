@@ -52,7 +52,7 @@ def build(
     partial_channels: int = 1,
     auxiliary_skip: bool = False,
 ) -> CellNetwork:
-    """The network of :func:`~metanas_pl.search_spaces.builders.cells` behind a :class:`PooledStem`.
+    """Returns the network of :func:`~metanas_pl.search_spaces.builders.cells` behind a :class:`PooledStem`.
 
     Raises:
         UserError: the images are too small, or there is no such genotype.

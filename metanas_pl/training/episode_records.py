@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
-from metanas_pl.engine.episode_learner import Evaluation
+from metanas_pl.engine.evaluation import Evaluation
 from metanas_pl.engine.metrics import pixel_nearest_neighbour
 from metanas_pl.search_spaces.base import SearchSpace
 from metanas_pl.search_spaces.costs import Costs, reachable_cost
+from metanas_pl.training.ranks import of_all_ranks
 from metanas_pl.types import Mixing
 
 if TYPE_CHECKING:
@@ -76,8 +76,4 @@ def n_removed(relaxed: Mixing, pruned: Mixing) -> int:
 
 def gathered(rows: Rows) -> Rows:
     """Rows of all processes, in the order of the episodes."""
-    parts = [rows]
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        parts = [[] for _ in range(torch.distributed.get_world_size())]
-        torch.distributed.all_gather_object(parts, rows)
-    return sorted((row for part in parts for row in part), key=lambda row: float(row["episode"]))
+    return sorted(of_all_ranks(rows), key=lambda row: float(row["episode"]))

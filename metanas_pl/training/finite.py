@@ -1,4 +1,4 @@
-"""Figures of a test or a validation that are no numbers: an error, and not the accuracy of chance."""
+"""Figures of a test or validation that are not numbers: an error, and not the accuracy of chance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from metanas_pl.engine.episode_learner import Evaluation
+from metanas_pl.engine.evaluation import Evaluation
 from metanas_pl.errors import RunFailed
 
 FIELDS = ("loss", "accuracy", "transductive", "pruned", "before")
@@ -20,7 +20,7 @@ class NotFinite(RunFailed):
 
 
 def check_finite(result: Evaluation, index: Tensor, stage: str) -> None:
-    """Refuse episodes whose loss is not finite, or whose accuracy is NaN for the sake of its logits.
+    """Refuses episodes whose loss is not finite, or whose accuracy is NaN for the sake of its logits.
 
     Args:
         result: figures of T episodes.
@@ -42,7 +42,7 @@ def check_finite(result: Evaluation, index: Tensor, stage: str) -> None:
 
 @contextmanager
 def naming(weights: Callable[[], str]) -> Iterator[None]:
-    """Say which weights were evaluated where :func:`check_finite` refuses what they gave.
+    """Says which weights were evaluated where :func:`check_finite` refuses what they gave.
 
     Raises:
         NotFinite: the same, with their name.

@@ -27,7 +27,7 @@ class InjectGradient(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: AutogradContext, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        """The stored gradients, times share and gradient of the loss (loss scaling, accumulation)."""
+        """Returns stored gradients, times share and gradient of the loss (loss scaling, accumulation)."""
         share, *grads = ctx.saved_tensors
         scale = share * grad_outputs[0]
         return (None, None, None, *(scale * g for g in grads), *(None for _ in grads))

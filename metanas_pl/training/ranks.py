@@ -7,12 +7,14 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from metanas_pl.errors import RunFailed
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
+
+Item = TypeVar("Item")
 
 PATIENCE_S = 3.0
 """For how long a process that closed its connections may still be on its way out."""
@@ -63,6 +65,17 @@ def closing_connections() -> Iterator[None]:
     finally:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def of_all_ranks(items: list[Item]) -> list[Item]:
+    """Returns the items of all processes, rank after rank."""
+    import torch
+
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return items
+    parts: list[list[Item]] = [[] for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather_object(parts, items)
+    return [item for part in parts for item in part]
 
 
 def _lost_a_connection(error: RuntimeError) -> bool:

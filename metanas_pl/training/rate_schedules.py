@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def learning_rate_factor(outer: OuterConfig, step: int, total: float) -> float:
-    """Factor on the outer rates at ``step`` of ``total`` (0 < total): constant, linear or cosine.
+    """Returns factor on the outer rates at ``step`` of ``total`` (0 < total): constant, linear or cosine.
 
     >>> learning_rate_factor(OuterConfig(schedule="linear"), 25, 100)
     0.75
@@ -26,9 +26,9 @@ def learning_rate_factor(outer: OuterConfig, step: int, total: float) -> float:
 
 
 def fraction_of_time(trainer: pl.Trainer) -> float | None:
-    """How much of its time a training has used, by the clock that ends it (``trainer.max_time``).
+    """Returns how much of its time a training has used, by the clock that ends it (``trainer.max_time``).
 
-    None without such a clock: a callback that tells ``time_elapsed()`` and ``time_remaining()``, as
+    None without such a clock: a callback with ``time_elapsed()`` and ``time_remaining()``, as
     Lightning's Timer. Rank 0 tells the others.
     """
     callbacks = trainer.callbacks  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ PATIENCE_S = 8.0
 
 @contextmanager
 def held(run_dir: str | Path) -> Iterator[None]:
-    """Make a run folder, and keep other runs out of it for the block.
+    """Makes a run folder, and keeps other runs out of it for the block.
 
     The operating system gives the lock back however the process ends, so none is left by ``kill -9``. Only
     the first process of a run holds it, for all of them.
@@ -71,16 +71,16 @@ def _acquired(run_dir: Path) -> FileLock:
 
 
 def has_checkpoints(run_dir: str | Path) -> bool:
-    """Whether a training left checkpoints in the folder."""
+    """Returns whether a training left checkpoints in the folder."""
     return any(Path(run_dir, CHECKPOINTS).glob("*.ckpt"))
 
 
 def check_free(run_dir: str | Path, ckpt_path: str | None) -> None:
-    """Refuse a folder with results, or with checkpoints, of a run that this one does not go on with.
+    """Refuses a folder with results, or with checkpoints, of a run that this one does not resume.
 
     Args:
         run_dir: the folder.
-        ckpt_path: the file that the run goes on with; None if it begins anew.
+        ckpt_path: the file that the run goes on with; None if it starts a new one.
 
     Raises:
         UserError: they would be overwritten.
@@ -94,7 +94,7 @@ def check_free(run_dir: str | Path, ckpt_path: str | None) -> None:
         what = "a run that was stopped"
     else:
         return
-    way_on = "resume=auto goes on with it, another hydra.run.dir keeps it"
+    way_on = "resume=auto resumes it, another hydra.run.dir keeps it"
     raise UserError(
         f"run_dir={Path(run_dir).resolve()} holds {what}, which would be overwritten: "
         f"{way_on if resumable else 'give another hydra.run.dir'}"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from metanas_pl.training.ranks import of_all_ranks
+
 if TYPE_CHECKING:
     from pytorch_lightning.strategies import Strategy
 
@@ -59,7 +61,7 @@ class TaskTally:
         sums = strategy.reduce(sums, reduce_op="sum")
         n_tasks, n_finite = (int(count) for count in sums[:2].tolist())
         missed = [index[~finite] for index, finite, _ in self._batches]
-        skipped = _of_all_ranks(torch.cat(missed).tolist()) if n_finite < n_tasks else []
+        skipped = sorted(of_all_ranks(torch.cat(missed).tolist())) if n_finite < n_tasks else []
         self._batches = []
         self.n_skipped += n_tasks - n_finite
         self._last = OuterStep(n_tasks, n_finite, sums[2:] / n_finite, skipped)
@@ -77,11 +79,3 @@ def _sums(finite: Tensor, scores: Tensor) -> Tensor:
     n_finite = finite.sum().to(scores)
     total = torch.where(n_finite > 0, scores * n_finite, 0)
     return torch.cat([torch.full_like(total[:1], finite.numel()), n_finite.view(1), total])
-
-
-def _of_all_ranks(episodes: list[int]) -> list[int]:
-    parts = [episodes]
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        parts = [[] for _ in range(torch.distributed.get_world_size())]
-        torch.distributed.all_gather_object(parts, episodes)
-    return sorted(episode for part in parts for episode in part)

@@ -7,7 +7,7 @@ import errno
 import io
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -73,6 +73,19 @@ def open_whole(path: Path) -> Iterator[BinaryIO]:
         os.close(folder)
 
 
+def csv_table(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> bytes:
+    """Returns the content of a CSV file with a heading.
+
+    >>> csv_table(["a", "b"], [{"a": 1, "b": "x, y"}])
+    b'a,b\\r\\n1,"x, y"\\r\\n'
+    """
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
 class RowsFile:
     """A CSV file that grows by rows, and by columns, and can be cut back to its first rows.
 
@@ -122,10 +135,5 @@ class RowsFile:
             return list(islice(csv.DictReader(file), n_rows))
 
     def _write(self, columns: list[str], rows: Sequence[Mapping[str, object]]) -> None:
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, columns)
-        if columns:
-            writer.writeheader()
-            writer.writerows(rows)
-        write_whole(self.path, text.getvalue().encode())
+        write_whole(self.path, csv_table(columns, rows) if columns else b"")
         self._columns, self.n_rows = columns, len(rows)

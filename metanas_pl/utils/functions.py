@@ -1,10 +1,14 @@
-"""Functions named in a configuration by their dotted path, and their options."""
+"""Functions named in a configuration by their dotted path, and their options.
+
+Not by Hydra: its ``get_method`` prints lines of its own before it fails, and its ``instantiate`` calls
+whatever an option names as ``_target_``, in a stranger's checkpoint, too.
+"""
 
 from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -50,25 +54,22 @@ def resolve_all(
     Raises:
         UserError: a function cannot be imported, or no function takes one of the options.
     """
-    paths = {name: getattr(config, name) for name in names}
-    functions = {
-        name: None if path is None else resolve(path, f"{group}.{name}")
-        for name, path in paths.items()
-    }
-    takes = {name: keyword_only(f) for name, f in functions.items() if f is not None}
-    known = sorted({option for options in takes.values() for option in options})
-    for option, value in config.options.items():
-        if option not in known:
-            allowed = ", ".join(known) or "none"
-            raise UserError(
-                f"{group}.options.{option}={value}: {group}={config.name} has the options {allowed}"
-            )
-    return {
-        name: f
-        if f is None
-        else _with(f, {k: config.options[k] for k in takes[name] if k in config.options})
-        for name, f in functions.items()
-    }
+    functions: dict[str, Callable[..., Any] | None] = dict.fromkeys(names)
+    options = dict(config.options)
+    known: set[str] = set()
+    for name in names:
+        if (path := getattr(config, name)) is not None:
+            functions[name] = function = resolve(path, f"{group}.{name}")
+            takes = keyword_only(function)
+            known.update(takes)
+            if chosen := {k: options[k] for k in takes if k in options}:
+                functions[name] = partial(function, **chosen)
+    for option in sorted(set(options) - known):
+        raise UserError(
+            f"{group}.options.{option}={options[option]}: {group}={config.name} has the options "
+            f"{', '.join(sorted(known)) or 'none'}"
+        )
+    return functions
 
 
 def keyword_only(function: Callable[..., object]) -> tuple[str, ...]:
@@ -79,7 +80,3 @@ def keyword_only(function: Callable[..., object]) -> tuple[str, ...]:
     """
     parameters = inspect.signature(function).parameters.values()
     return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
-
-
-def _with(function: Callable[..., Any], options: Mapping[str, object]) -> Callable[..., Any]:
-    return partial(function, **options) if options else function

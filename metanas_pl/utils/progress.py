@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 def track(items: Iterable[Item], message: str) -> Iterator[Item]:
-    """Yield ``items``; nothing is shown before the first one is asked for.
+    """Yields ``items``; nothing is shown before the first one is asked for.
 
     >>> list(track([1, 2], "Counting"))
     [1, 2]

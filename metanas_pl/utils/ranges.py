@@ -10,7 +10,7 @@ Range = int | Sequence[int]
 
 
 def bounds(size: Range) -> tuple[int, int]:
-    """Least and largest of a number or a range.
+    """Returns the least and largest of a number or a range.
 
     Raises:
         UserError: it is neither.
@@ -25,7 +25,7 @@ def bounds(size: Range) -> tuple[int, int]:
 
 
 def in_words(size: Range) -> str:
-    """As people write it.
+    """Returns it as people write it.
 
     >>> in_words(5), in_words([5, 20])
     ('5', '5-20')

@@ -33,7 +33,7 @@ class TensorFileError(UserError):
 
 
 def load_tensors(path: str | Path) -> object:
-    """What ``torch.save`` wrote into the file ``path``, on the CPU: plain containers, values, tensors.
+    """Returns what ``torch.save`` wrote to ``path``, on the CPU: plain containers, values, tensors.
 
     Raises:
         TensorFileError: it is no such file, is damaged (by its checksums, too), asks for anything but
@@ -60,7 +60,7 @@ def load_tensors(path: str | Path) -> object:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse compressed members, wrong checksums (torch compares none) and unsafe names."""
+    """Refuses compressed members, wrong checksums (torch compares none) and unsafe names."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if any(m.compress_type or m.file_size != m.compress_size for m in members):
@@ -75,7 +75,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _check_names(file: IO[bytes]) -> None:
-    """Read one pickle, without running it; refuse what it names if that is neither value nor tensor."""
+    """Reads one pickle, without running it; refuses what it names if that is neither value nor tensor."""
     for code, argument, _ in pickletools.genops(file):
         if code.name in NAMING and not SAFE_NAME.fullmatch(str(argument)):
             named = str(argument).replace(" ", ".") if code.name == "GLOBAL" else code.name
@@ -83,7 +83,7 @@ def _check_names(file: IO[bytes]) -> None:
 
 
 def _check_content(content: object, n_bytes: int) -> None:
-    """Refuse tensors without bytes of their own in the file, and containers without end."""
+    """Refuses tensors without bytes of their own in the file, and containers without end."""
     from torch import Tensor
 
     storages: dict[int, int] = {}

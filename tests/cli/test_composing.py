@@ -28,8 +28,13 @@ AWKWARD = [
 ]
 
 
-@pytest.mark.parametrize("path", AWKWARD)
-@pytest.mark.parametrize("key", ["data.root", "ckpt_path", "hydra.run.dir"])
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        *(("data.root", path) for path in AWKWARD),
+        *((key, path) for key in ("ckpt_path", "hydra.run.dir") for path in AWKWARD[:2]),
+    ],
+)
 def test_a_path_that_must_be_quoted(key: str, path: str) -> None:
     """The advice, pasted into a shell, gives the user's own path."""
     try:

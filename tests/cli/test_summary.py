@@ -30,7 +30,7 @@ def test_the_default_in_nine_lines() -> None:
     lines = lines_of("trainer.max_steps=700")
     names = ["data", "training", "space", "nas", "meta", "inner", "outer", "test", "run"]
     assert list(lines) == names
-    assert lines["training"] == "700 outer steps x 6 tasks, 1 shot, 5 queries a class, seed 0"
+    assert lines["training"] == "700 outer steps x 6 tasks, 1 shot, 5 queries per class, seed 0"
     assert lines["nas"] == (
         "darts_first_order, T 0.3 → 0.02 (geometric), threshold 0.01, meta-pruning every 5 steps"
     )

@@ -177,7 +177,7 @@ def test_a_fixed_genotype(images: Path, finished: Path, tmp_path: Path) -> None:
 
 
 def test_conv4(images: Path, tmp_path: Path) -> None:
-    options = [o for o in runs.tiny(images, tmp_path, draws=True) if o != "space.n_nodes=1"]
+    options = [o for o in runs.tiny(images, tmp_path, draws=True) if o not in runs.SMALL_CELLS]
     options += ["space=conv4", "data.image_size=16"]
     results = train.run(runs.compose(options))
     assert FILES - present(tmp_path) == FILES - PLAIN_FILES
@@ -210,6 +210,7 @@ def test_glyph_experiments_run(name: str, tmp_path: Path, monkeypatch: pytest.Mo
     small: Sequence[str] = (
         "trainer.fast_dev_run=true",
         "space.channels=4",
+        *runs.SMALL_CELLS,
         "data.meta_batch_size=2",
         "data.eval_batch_size=2",
         "meta.inner.steps=1",

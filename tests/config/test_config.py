@@ -54,7 +54,17 @@ from metanas_pl.config import (
         (MetaConfig, {"backend": "vmap", "inner": {"state": "carried"}}, "meta.backend=vmap"),
         (OuterConfig, {"schedule": "step"}, "meta.outer.schedule=step"),
         (EvaluationConfig, {"adapt": "all"}, "evaluation.adapt=all.*both, weights"),
-        (NASConfig, {"tmax": 1.0}, "NASConfig=tmax makes no sense: known keys are name"),
+        (NASConfig, {"tmax": 1.0}, "NASConfig.tmax: there is no such key; did you mean t_max?"),
+        (MetaConfig, {"inner": {"step": 1}}, "MetaConfig.inner.step: .* did you mean steps?"),
+        (
+            MetaConfig,
+            {"inner": {"steps": 2.5}},
+            "MetaConfig.inner.steps: Value '2.5' of type 'float'",
+        ),
+        (InnerConfig, {"steps": True}, "InnerConfig.steps: Value 'True' of type 'bool'"),
+        (CellSpaceConfig, {"reductions": [1, "x"]}, r"CellSpaceConfig.reductions\[1\]: Value 'x'"),
+        (MetaConfig, [1], r"MetaConfig=\[1\] makes no sense: it must be a mapping"),
+        (NASConfig, {"name": "${oc.env:HOME}"}, r"\$\{oc.env:HOME\}.*would be looked up elsewhere"),
     ],
 )
 def test_senseless_values_are_refused(schema: Any, values: dict[str, Any], message: str) -> None:

@@ -41,7 +41,7 @@ class Spoil(pl.Callback):
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_one_figure_of_one_episode(field: str, value: float) -> None:
-    from metanas_pl.engine.episode_learner import Evaluation
+    from metanas_pl.engine.evaluation import Evaluation
 
     figures = {name: torch.full((3,), 0.5) for name in FIELDS}
     rest = {"mixing": {}, "inner_losses": torch.zeros(0)}

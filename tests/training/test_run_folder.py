@@ -106,8 +106,11 @@ def test_where_no_folder_can_be_is_a_line(name: str, tmp_path: Path) -> None:
     ("files", "told"),
     [
         (["results.json"], r"holds a finished run, .*: give another"),
-        (["results.json", "checkpoints/last.ckpt"], r"holds a finished run, .*resume=auto goes on"),
-        (["checkpoints/best.ckpt"], r"holds a run that was stopped, .*resume=auto goes on"),
+        (
+            ["results.json", "checkpoints/last.ckpt"],
+            r"holds a finished run, .*resume=auto resumes it",
+        ),
+        (["checkpoints/best.ckpt"], r"holds a run that was stopped, .*resume=auto resumes it"),
     ],
 )
 def test_what_a_run_left_is_not_overwritten(files: list[str], told: str, tmp_path: Path) -> None:

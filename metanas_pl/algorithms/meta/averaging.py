@@ -65,6 +65,6 @@ def mean_of_finite(per_task: MetaGradient) -> MeanOfTasks:
 
 
 def _norms(leaf: Tensor) -> Tensor:
-    """Norm of each task's part, ``(T,)``."""
+    """Returns the norm of each task's part, ``(T,)``."""
     precision = torch.promote_types(leaf.dtype, torch.float32)
     return torch.linalg.vector_norm(leaf.reshape(len(leaf), -1), dim=1, dtype=precision)

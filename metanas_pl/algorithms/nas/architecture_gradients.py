@@ -86,5 +86,5 @@ def training_speed(problem: InnerProblem, *, unrolled_steps: int = 3) -> Alphas:
 
 
 def _stepped(problem: InnerProblem, gradient: Params) -> Params:
-    """Weights after the w-step with this gradient."""
+    """Returns weights after the w-step with this gradient."""
     return problem.weight_optimizer.update(gradient, problem.weight_state, problem.weights)[0]

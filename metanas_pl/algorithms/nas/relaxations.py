@@ -27,7 +27,7 @@ def softmax(
     mask: Mask | None = None,
     noise: Params | None = None,
 ) -> Mixing:
-    """Mixing weights ``softmax(alpha / T)`` of every choice (MetaNAS, section 4; DARTS at T = 1).
+    """Returns mixing weights ``softmax(alpha / T)`` of every choice (MetaNAS, section 4; DARTS at T = 1).
 
     Args:
         alphas: logits, last dimension one choice.

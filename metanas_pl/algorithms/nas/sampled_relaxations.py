@@ -119,7 +119,7 @@ def sigmoid(
 def uniform_one_hot(
     alphas: Alphas, temperature: float, mask: Mask | None = None, noise: Params | None = None
 ) -> Mixing:
-    """A random architecture, whatever the alphas say: the control. ``noise`` is uniform, one a task.
+    """Returns a random architecture, whatever the alphas are: the control. ``noise`` is uniform.
 
     >>> noise = {"normal_0": torch.tensor([0.1, 0.7])}
     >>> uniform_one_hot({"normal_0": torch.tensor([9.0, 0.0])}, 1.0, None, noise)["normal_0"]

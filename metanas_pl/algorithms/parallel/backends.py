@@ -45,7 +45,7 @@ def tasks_at_once(
     """Returns ``meta.chunk_size``; None is all, on a CPU even shares as :data:`MOST_NUMBERS` allows.
 
     Args:
-        network: whose convolutions tell how wide its feature maps are.
+        network: whose convolutions say how wide its feature maps are.
         chunk_size: as configured.
         tasks: of the meta-batch.
         rows: images of an inner step.

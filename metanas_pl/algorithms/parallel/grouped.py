@@ -56,7 +56,7 @@ class _Call:
         self.function, self.tracked, self.second_order = function, tracked, second_order
 
     def run(self, inputs: Sequence[Tensor]) -> Stacked:
-        """Outputs for stacked inputs."""
+        """Returns outputs for stacked inputs."""
         if not self.tracked:
             with torch.no_grad():
                 return (self.function(*inputs),)
@@ -66,7 +66,7 @@ class _Call:
         return tuple(x.detach() for x in self.outputs)
 
     def graph(self) -> tuple[tuple[Tensor, ...], Stacked]:
-        """Leaves and outputs that hang together in an autograd graph."""
+        """Returns leaves and outputs that hang together in an autograd graph."""
         return self.leaves, self.outputs
 
 
@@ -94,7 +94,7 @@ class _PullBack:
             )
 
     def graph(self) -> tuple[tuple[Tensor, ...], Stacked]:
-        """As of a call; the gradients are computed once more if nobody said they would be needed."""
+        """As of a call; the gradients are computed again unless it was known that they would be needed."""
         leaves, outputs = self.call.graph()
         if not self.outputs:
             with torch.inference_mode(False), torch.enable_grad():
@@ -160,6 +160,6 @@ class _Grouped(torch.autograd.Function):
 
 
 def _leaf(x: Tensor) -> Tensor:
-    """The same numbers as the leaf of a new graph."""
+    """Returns the same numbers as the leaf of a new graph."""
     x = x.clone() if x.is_inference() else x.detach()
     return x.requires_grad_()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from metanas_pl.cli.data.tables import classes_of, counts, make_table, size
+from metanas_pl.cli.data.tables import make_table, size
 from metanas_pl.data.datasets import SOURCES
 from metanas_pl.data.store.cache import (
     CachedStore,
@@ -16,6 +16,7 @@ from metanas_pl.data.store.cache import (
     source_info,
     stores_in,
 )
+from metanas_pl.data.store.inspection import classes_of, slashed
 from metanas_pl.data.store.verification import is_verified
 
 HELP = "which data sets exist, and which of them are in the cache"
@@ -57,6 +58,6 @@ def _print_stores(console: Console, stores: Sequence[CachedStore]) -> None:
             table.add_row(cached.key, "", "", on_disk, "damaged")
         else:
             verified = "yes" if is_verified(store) else "not yet"
-            n_classes, n_images = counts(classes_of(store)), f"{len(store.images):,}"
+            n_classes, n_images = slashed(classes_of(store)), f"{len(store.images):,}"
             table.add_row(cached.key, n_classes, n_images, on_disk, verified)
     console.print(table)

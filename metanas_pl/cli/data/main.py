@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The words of a command; settings may stand behind its options, too, which argparse alone refuses."""
+    """Parses a command; settings may also come after its options, which argparse alone refuses."""
     parser = make_parser()
     args, others = parser.parse_known_args(arguments)
     if others:
@@ -33,7 +33,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of all commands; ``run`` of what it returns is the command's function."""
+    """Returns the parser of all commands; ``run`` of what it returns is the command's function."""
     parser = argparse.ArgumentParser("metanas-data", description="Data sets.", epilog=EPILOG)
     parser.add_argument("--version", action=ShowVersions, nargs=0)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

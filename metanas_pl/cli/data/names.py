@@ -20,14 +20,14 @@ KEYS = [field.name for field in fields(DataRequest)]
 
 
 def add_store_argument(parser: argparse.ArgumentParser) -> None:
-    """NAME of one or several stores."""
+    """Adds NAME, of one or several stores."""
     parser.add_argument(
         "name", metavar="NAME", help="a data set, or a store as `metanas-data list` shows it"
     )
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """KEY=VALUE of a data set."""
+    """Adds KEY=VALUE of a data set."""
     parser.add_argument(
         "settings",
         metavar="KEY=VALUE",
@@ -37,7 +37,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_stores(name: str, settings: Sequence[str]) -> list[CachedStore]:
-    """The stores called ``name``; with settings the one that they describe, built if it is not there.
+    """Returns stores called ``name``; with settings the one that they describe, built if it is not there.
 
     Raises:
         UserError: there are none, or a setting makes no sense.
@@ -50,7 +50,7 @@ def chosen_stores(name: str, settings: Sequence[str]) -> list[CachedStore]:
 
 
 def find_stores(name: str) -> list[CachedStore]:
-    """The stores of the data set ``name``, or the one with this key.
+    """Returns the stores of the data set ``name``, or the one with this key.
 
     Raises:
         UserError: there are none.
@@ -65,14 +65,14 @@ def find_stores(name: str) -> list[CachedStore]:
 
 
 def open_store(cached: CachedStore) -> ClassStore:
-    """The store, or a ValueError that says why it cannot be opened."""
+    """Returns the store, or raises a ValueError that says why it cannot be opened."""
     if cached.store is None:
         raise UserError(cached.problem)
     return cached.store
 
 
 def data_config(name: str, settings: Sequence[str]) -> DataConfig:
-    """The data group of a configuration with ``data=name`` and these settings.
+    """Returns the data group of a configuration with ``data=name`` and these settings.
 
     Raises:
         UserError: an unknown name or key, or a value that makes no sense.
@@ -108,7 +108,7 @@ def _key_and_value(setting: str) -> tuple[str, str]:
 
 
 def _path(text: str) -> str | None:
-    """A path as it was typed, without the quotes that ``metanas-train`` may need around it.
+    """Returns a path as it was typed, without the quotes that ``metanas-train`` may need around it.
 
     >>> _path("a=b"), _path("'a=b'"), _path("null")
     ('a=b', 'a=b', None)
@@ -120,7 +120,7 @@ def _path(text: str) -> str | None:
 
 
 def data_request(config: DataConfig) -> DataRequest:
-    """What the data module would ask of the source."""
+    """Returns what the data module would ask of the source."""
     values = {key: getattr(config, key) for key in KEYS}
     paths = {key: expanded(values[key], f"data.{key}") for key in PATHS if values[key]}
     return DataRequest(**{**values, "cache_dir": default_cache_dir(), **paths})

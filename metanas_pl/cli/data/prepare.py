@@ -14,7 +14,7 @@ HELP = "download and convert a data set; what is there already is not built agai
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """NAME and settings."""
+    """Adds NAME and settings."""
     parser.add_argument(
         "name", metavar="NAME", help=f"{', '.join(SOURCES)}, or the dotted path of a source"
     )
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build or find the store and print what it holds."""
+    """Builds or finds the store and prints what it holds."""
     from rich.console import Console
 
     config = data_config(args.name, args.settings)

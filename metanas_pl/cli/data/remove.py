@@ -13,13 +13,13 @@ HELP = "delete a store from the cache, after a question; nothing else is ever de
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """NAME, and whether to ask."""
+    """Adds NAME, and whether to ask."""
     add_store_argument(parser)
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Delete the stores meant; 1 if the answer is no."""
+    """Deletes the stores meant; 1 if the answer is no."""
     found = find_stores(args.name)
     for cached in found:
         print(f"{cached.path}  {size(cached.n_bytes)}")
@@ -37,4 +37,4 @@ def _agreed(question: str) -> bool:
     try:
         return input(question).strip().lower() in ("y", "yes")
     except EOFError:
-        raise UserError("there is nobody to ask: say --yes") from None
+        raise UserError("there is no terminal to ask in: pass --yes") from None

@@ -24,19 +24,23 @@ HELP = "write a picture of one episode: its support and query images, class by c
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """NAME, and which episode."""
+    """Adds NAME, and which episode."""
     add_store_argument(parser)
     add_settings(parser)
     parser.add_argument("--split", choices=SPLITS, default="train", help="default: train")
     parser.add_argument("--ways", type=int, default=5, help="classes (default: 5)")
-    parser.add_argument("--shots", type=int, default=1, help="support images a class (default: 1)")
-    parser.add_argument("--queries", type=int, default=5, help="query images a class (default: 5)")
+    parser.add_argument(
+        "--shots", type=int, default=1, help="support images per class (default: 1)"
+    )
+    parser.add_argument(
+        "--queries", type=int, default=5, help="query images per class (default: 5)"
+    )
     parser.add_argument("--index", type=int, default=0, help="number of the episode (default: 0)")
     parser.add_argument("--output", type=Path, help="file to write, .png or .svg")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw the episode and print where the picture is."""
+    """Draws the episode and prints where the picture is."""
     found = chosen_stores(args.name, args.settings)
     if len(found) > 1:
         keys = ", ".join(cached.key for cached in found)
@@ -58,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def draw_episode(dataset: EpisodeDataset, index: int) -> Figure:
-    """Contact sheet of episode ``index`` of a dataset."""
+    """Returns a contact sheet of episode ``index`` of a dataset."""
     from metanas_pl.data.episodes.pictures import episode_pictures
     from metanas_pl.plotting import draw_contact_sheet
 
@@ -69,7 +73,7 @@ def draw_episode(dataset: EpisodeDataset, index: int) -> Figure:
         support,
         query,
         [info.name for info in classes],
-        f"{where}: {len(classes)}-way {shots}-shot, queries a class: {queries}",
+        f"{where}: {len(classes)}-way {shots}-shot, queries per class: {queries}",
         [info.group for info in classes],
         dataset.store.meta.ink_is_one,
     )

@@ -21,13 +21,13 @@ HELP = "classes and images of each split, brightness of each channel, groups of 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """NAME."""
+    """Adds NAME."""
     add_store_argument(parser)
     add_settings(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the figures of every store meant."""
+    """Prints the figures of every store meant."""
     console = Console()
     for cached in chosen_stores(args.name, args.settings):
         store = open_store(cached)
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_splits(console: Console, store: ClassStore) -> None:
-    numbers = ("classes", "images", "a class", "mean", "std")
+    numbers = ("classes", "images", "per class", "mean", "std")
     table = make_table("split", *numbers, numbers=numbers)
     for split in SPLITS:
         figures = split_statistics(store, split)

@@ -17,13 +17,13 @@ MARKS = {"passed": "[green]âœ“[/]", "noticed": "[yellow]![/]", "failed": "[red]â
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """NAME."""
+    """Adds NAME."""
     add_store_argument(parser)
     add_settings(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print every check of every store meant; 1 if one of them fails."""
+    """Prints every check of every store meant; 1 if one of them fails."""
     passed = [_verify(cached) for cached in chosen_stores(args.name, args.settings)]
     return int(not all(passed))
 

@@ -78,7 +78,7 @@ _opening = threading.Lock()
 
 
 def decoded(data: bytes, how: Decoding = Decoding()) -> Image.Image:  # noqa: B008
-    """The picture in an image file, upright and opaque, a ``PIL.Image`` of mode L or RGB.
+    """Returns the picture in an image file, upright and opaque, a ``PIL.Image`` of mode L or RGB.
 
     Grey of other than 8 bits is scaled by the range of its type, and floats from [0, 1]; of an animation it
     is the first frame.
@@ -104,7 +104,7 @@ def decoded(data: bytes, how: Decoding = Decoding()) -> Image.Image:  # noqa: B0
 
 
 def _opened(data: bytes) -> Image.Image:
-    """A ``PIL.Image`` whose pixels are not read yet."""
+    """Returns a ``PIL.Image`` whose pixels are not read yet."""
     from PIL import Image
 
     with _opening, warnings.catch_warnings():  # whose filters all threads share
@@ -121,7 +121,7 @@ def _opened(data: bytes) -> Image.Image:
 
 @cache
 def known_formats() -> list[str]:
-    """Those of ``FORMATS`` that the installed Pillow can read."""
+    """Returns those of ``FORMATS`` that the installed Pillow can read."""
     from PIL import Image, features
 
     Image.init()
@@ -130,7 +130,7 @@ def known_formats() -> list[str]:
 
 
 def _reason(data: bytes, error: Exception) -> str:
-    """Why there is no image in ``data``."""
+    """Returns why there is no image in ``data``."""
     if not data:
         return "it is empty"
     if data[4:8] == b"ftyp" and data[8:12] in HEIC:
@@ -146,7 +146,7 @@ def _reason(data: bytes, error: Exception) -> str:
 
 
 def _greys(picture: Image.Image) -> Greys:
-    """The meaning of grey values, which only the file tells: Pillow reads 12, 16 and 32 bits alike."""
+    """Returns the meaning of grey values, by the file: Pillow reads 12, 16 and 32 bits alike."""
     tags = getattr(picture, "tag_v2", {})  # of a TIFF; other formats have no more than 16 bits
     bits, is_signed = tags.get(258, (16,))[0], tags.get(339, (1,))[0] == 2
     n_bytes = 1 if bits <= 8 else 2 if bits <= 16 else 4
@@ -157,7 +157,7 @@ def _greys(picture: Image.Image) -> Greys:
 
 
 def _opaque(picture: Image.Image, greys: Greys, background: str) -> Image.Image:
-    """The picture in mode L or RGB, what is transparent in the colour of the background.
+    """Returns the picture in mode L or RGB, what is transparent in the colour of the background.
 
     Args:
         picture: a ``PIL.Image`` of any mode.
@@ -183,7 +183,7 @@ def _opaque(picture: Image.Image, greys: Greys, background: str) -> Image.Image:
 
 
 def eight_bits(values: np.ndarray, limit: int | None = None) -> np.ndarray:
-    """Values of any type as uint8: integers and booleans by the range of their type, floats from [0, 1].
+    """Returns values as uint8: integers and booleans by the range of their type, floats from [0, 1].
 
     Args:
         values: of any shape.
@@ -200,7 +200,7 @@ def eight_bits(values: np.ndarray, limit: int | None = None) -> np.ndarray:
 
 
 def check_range(values: np.ndarray, limit: int | None = None) -> None:
-    """Refuse values that :func:`scaled` would clip, or make black although there is something in them.
+    """Refuses values that :func:`scaled` would clip, or make black although there is something in them.
 
     Raises:
         UserError: they are no numbers, not finite, outside of 0 and ``limit``, or all below 1 % of it.
@@ -220,7 +220,7 @@ def check_range(values: np.ndarray, limit: int | None = None) -> None:
 
 
 def scaled(values: np.ndarray, limit: int | None = None) -> np.ndarray:
-    """Values from 0 to ``limit`` as uint8, rounded to the nearest; uint8 as it is."""
+    """Returns values from 0 to ``limit`` as uint8, rounded to the nearest; uint8 as it is."""
     if values.dtype == np.uint8:
         return values
     factor = np.float32(255 / (limit or _limit(values.dtype)))

@@ -46,7 +46,7 @@ def to_pixels(
     box: Box | None = None,
     how: Decoding = Decoding(),  # noqa: B008
 ) -> np.ndarray:
-    """An image file as ``(channels, size, size)`` uint8.
+    """Returns an image file as ``(channels, size, size)`` uint8.
 
     The image is decoded (:func:`decoded`), cut to ``box`` if there is one, made grey or colour, cut to
     its centred square and resampled (bicubic); one that has the asked size already keeps its pixels.
@@ -69,7 +69,7 @@ def to_pixels(
 
 
 def resized(images: np.ndarray, size: int, channels: int) -> np.ndarray:
-    """Images ``(n, H, W, 3)`` or ``(n, H, W, 1)`` as ``(n, channels, size, size)``.
+    """Returns images ``(n, H, W, 3)`` or ``(n, H, W, 1)`` as ``(n, channels, size, size)``.
 
     All uint8, by the rule of :func:`to_pixels`.
 
@@ -95,7 +95,7 @@ def _as_array(picture: Image.Image, channels: int) -> np.ndarray:
 def read_classes(
     classes: Sequence[ClassFiles[Key]], read: Callable[[Key], np.ndarray], message: str
 ) -> Iterator[ClassImages]:
-    """Read the images of ``classes``, one class after the other.
+    """Reads the images of ``classes``, one class after the other.
 
     Args:
         classes: what to read.
@@ -124,7 +124,7 @@ def read_classes(
 
 
 def _refusal(unreadable: list[tuple[str, str]]) -> str:
-    """What is said of files, each with the reason why it was refused; a reason is told once."""
+    """Returns what is said of files, each with the reason why it was refused; a reason is told once."""
     names: dict[str, list[str]] = {}
     for file, reason in sorted(unreadable)[:NAMED]:
         names.setdefault(reason, []).append(file)
@@ -134,7 +134,7 @@ def _refusal(unreadable: list[tuple[str, str]]) -> str:
 
 
 def parallel_map(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """``map`` in one thread a core, in order; only a few chunks of results wait at any time.
+    """``map`` in one thread per core, in order; only a few chunks of results wait at any time.
 
     Threads, not processes: Pillow decodes and resamples without the interpreter's lock.
 

@@ -81,7 +81,7 @@ class DataRequest:
 
 
 def prepare_source(name: str, request: DataRequest) -> ClassStore:
-    """Build or open the store of data set ``name``: a key of ``SOURCES`` or a dotted path.
+    """Builds or opens the store of data set ``name``: a key of ``SOURCES`` or a dotted path.
 
     Raises:
         UserError: there is no such source, or it has no such option.
@@ -104,7 +104,7 @@ def prepare_source(name: str, request: DataRequest) -> ClassStore:
 
 
 def checked_options(name: str, info: SourceInfo, options: Mapping[str, str]) -> dict[str, str]:
-    """A value for every option of a source."""
+    """Returns a value for every option of a source."""
     options = {name: _as_text(value) for name, value in options.items()}
     for option, value in options.items():
         if option not in info.options:
@@ -117,7 +117,7 @@ def checked_options(name: str, info: SourceInfo, options: Mapping[str, str]) -> 
 
 
 def _as_text(value: object) -> str:
-    """An option as YAML writes it.
+    """Returns an option as YAML writes it.
 
     >>> _as_text(True), _as_text("False"), _as_text(5), _as_text("lake")
     ('true', 'false', '5', 'lake')
@@ -126,7 +126,7 @@ def _as_text(value: object) -> str:
 
 
 def _check(name: str, option: str, value: str, kind: tuple[str, ...] | WholeNumber) -> None:
-    """Refuse a value that the option of source ``name`` cannot have."""
+    """Refuses a value that the option of source ``name`` cannot have."""
     if isinstance(kind, WholeNumber):
         fits = value.isdecimal() and 1 <= int(value) <= kind.largest
         allowed = f"give a whole number from 1 to {kind.largest}"

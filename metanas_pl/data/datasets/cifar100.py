@@ -32,7 +32,7 @@ PICKLES = ("train", "test", "meta")
 def read_cifar100(
     title: str, info: SourceInfo, request: DataRequest, split_of: Callable[[str, str], str]
 ) -> Iterator[ClassImages]:
-    """The classes of CIFAR-100, both of its parts together; superclasses are groups.
+    """Returns the classes of CIFAR-100, both of its parts together; superclasses are groups.
 
     Args:
         title: what messages call the data set.
@@ -66,7 +66,7 @@ def read_cifar100(
 
 
 def _tables(root: Path, scratch: Path) -> dict[str, Any]:
-    """The three unpickled files of the archive."""
+    """Returns the three unpickled files of the archive."""
 
     def is_wanted(path: PurePosixPath) -> bool:
         return path.name in PICKLES

@@ -40,13 +40,13 @@ HELD_OUT = {
 
 
 def prepare(request: DataRequest) -> ClassStore:
-    """Convert CIFAR-FS into a store below ``request.cache_dir``, or open the one that is there."""
+    """Converts CIFAR-FS into a store below ``request.cache_dir``, or opens the one that is there."""
     classes = read_cifar100("CIFAR-FS", INFO, request, split_of)
     return build_published("cifar_fs", INFO, URL, request, classes)
 
 
 def split_of(superclass: str, name: str) -> str:
-    """Split of a class.
+    """Returns the split of a class.
 
     >>> split_of("flowers", "rose"), split_of("flowers", "tulip")
     ('test', 'train')

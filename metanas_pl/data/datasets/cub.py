@@ -35,7 +35,7 @@ TABLES = ("images.txt", "bounding_boxes.txt")
 
 
 def prepare(request: DataRequest) -> ClassStore:
-    """Convert CUB into a store below ``request.cache_dir``, or open the one that is there.
+    """Converts CUB into a store below ``request.cache_dir``, or opens the one that is there.
 
     With ``options={"crop": "box"}`` images are first cut to the bounding box of the bird; the
     store's notes say which.
@@ -74,7 +74,7 @@ def _plan(files: Files) -> list[ClassFiles[PurePosixPath]]:
 
 
 def split_of(name: str) -> str:
-    """The split of a class, whose name begins with its number from 1 on.
+    """Returns the split of a class, whose name begins with its number from 1 on.
 
     >>> [split_of(f"{number:03d}.Bird") for number in (1, 2, 3, 4)]
     ['train', 'val', 'train', 'test']
@@ -83,7 +83,7 @@ def split_of(name: str) -> str:
 
 
 def read_boxes(files: Files, root: str) -> dict[tuple[str, ...], Box]:
-    """Left, upper, right and lower edge of the bird, by class and file name."""
+    """Returns left, upper, right and lower edge of the bird, by class and file name."""
     tables = {path.name: path for path in files.names if path.name in TABLES}
     if absent := [name for name in TABLES if name not in tables]:
         raise UserError(f"{root} has no {' and no '.join(absent)}: use data.options.crop=full")

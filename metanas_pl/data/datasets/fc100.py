@@ -34,13 +34,13 @@ SPLIT_OF_SUPERCLASS = {
 
 
 def prepare(request: DataRequest) -> ClassStore:
-    """Convert FC100 into a store below ``request.cache_dir``, or open the one that is there."""
+    """Converts FC100 into a store below ``request.cache_dir``, or opens the one that is there."""
     classes = read_cifar100("FC100", INFO, request, split_of)
     return build_published("fc100", INFO, URL, request, classes)
 
 
 def split_of(superclass: str, name: str) -> str:
-    """Split of a class, which its superclass decides.
+    """Returns the split of a class, which its superclass decides.
 
     >>> split_of("insects", "bee")
     'test'

@@ -26,7 +26,7 @@ from metanas_pl.data.store.class_store import ClassImages, ClassStore, StoreMeta
 from metanas_pl.errors import UserError
 
 INFO = SourceInfo(
-    summary="your own images, one folder a class (data.root)",
+    summary="your own images, one folder per class (data.root)",
     licence="yours",
     options={
         "background": BACKGROUNDS,
@@ -37,7 +37,7 @@ INFO = SourceInfo(
 
 
 def prepare(request: DataRequest) -> ClassStore:
-    """Convert a folder of images into a store below ``request.cache_dir``, or open it.
+    """Converts a folder of images into a store below ``request.cache_dir``, or opens it.
 
     Images are cut to a centred square, scaled to ``image_size`` and turned grey or colour by
     ``channels``. A folder whose files change (name, size or time) gets a new store. What is left out
@@ -71,7 +71,7 @@ def prepare(request: DataRequest) -> ClassStore:
 
 
 def _folder(root: Path | None) -> Path:
-    """The absolute path of ``root``, which must be a folder."""
+    """Returns the absolute path of ``root``, which must be a folder."""
     if root is None or not root.is_dir():
         is_file = root is not None and root.is_file()
         hint = "it is a file, unpack it if it is an archive: " if is_file else ""
@@ -81,12 +81,12 @@ def _folder(root: Path | None) -> Path:
 
 
 def _plain(name: str) -> str:
-    """``name`` as the part of a key that needs no quotes in a shell and is not too long for a file."""
+    """Returns ``name`` as a part of a key that needs no quotes and is not too long for a file."""
     return re.sub(r"[^\w.-]+", "_", name)[:40]
 
 
 def _fingerprint(root: Path, classes: Sequence[ClassFiles[Path]], how: Decoding) -> str:
-    """Changes with the folder, its files, their splits, and the way of decoding them."""
+    """Returns a key that changes with the folder, its files, their splits, and the way of decoding them."""
     digest = hashlib.sha256(os.fsencode(root))
     digest.update(repr((DECODING, how.background)).encode())
     for item in classes:

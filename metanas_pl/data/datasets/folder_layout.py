@@ -33,7 +33,7 @@ class Layout(NamedTuple):
 
 
 def find_layout(images: Images, pool: bool = False) -> Layout:
-    """Find classes, groups and splits.
+    """Finds classes, groups and splits.
 
     A class is the topmost folder with images directly in it, with all that lies below; folders
     between it and the root, or the folder of its split, are its group. A folder around all is passed
@@ -76,7 +76,7 @@ def find_layout(images: Images, pool: bool = False) -> Layout:
 
 
 def _below(images: Images, name: str) -> Images:
-    """What lies below the folder ``name``."""
+    """Returns what lies below the folder ``name``."""
     return {parts[1:]: files for parts, files in images.items() if parts[:1] == (name,)}
 
 
@@ -91,7 +91,7 @@ def _class(parts: Parts, split: str, files: Sequence[Path]) -> ClassFiles[Path]:
 
 
 def _unwrapped(images: Images) -> tuple[Images, list[str]]:
-    """Images below the only folder, if there is but one; and the images that lie around it."""
+    """Returns images below the only folder, if there is but one; and the images that lie around it."""
     loose: list[str] = []
     while len(names := {parts[0] for parts in images if parts}) == 1:
         name = names.pop()
@@ -104,7 +104,7 @@ def _unwrapped(images: Images) -> tuple[Images, list[str]]:
 
 
 def _split_folders(images: Images) -> dict[str, str]:
-    """Names of the split folders and their splits; none if the folders are classes.
+    """Returns names of the split folders and their splits; none if the folders are classes.
 
     A single folder called ``train`` among others is a class.
     """
@@ -122,7 +122,7 @@ def _split_folders(images: Images) -> dict[str, str]:
 
 
 def _class_of(parts: Parts, images: Images) -> Parts:
-    """The class that the images in folder ``parts`` belong to."""
+    """Returns the class that the images in folder ``parts`` belong to."""
     for n in range(1, len(parts)):
         if parts[:n] in images or _is_split_within(parts[:n], images):
             return parts[:n]
@@ -130,14 +130,14 @@ def _class_of(parts: Parts, images: Images) -> Parts:
 
 
 def _is_split_within(folder: Parts, images: Images) -> bool:
-    """All folders in ``folder`` are called as splits and hold images, as in ``cat/train/*``."""
+    """Returns whether all folders in it are called as splits and hold images, as in ``cat/train/*``."""
     n = len(folder)
     inner = {parts[: n + 1] for parts in images if parts[:n] == folder and len(parts) > n}
     return all(parts[n].lower() in SPLIT_OF and parts in images for parts in inner)
 
 
 def _groups(classes: Sequence[Parts]) -> list[str]:
-    """Names of all groups.
+    """Returns names of all groups.
 
     Raises:
         UserError: there are split folders among them.
@@ -159,7 +159,7 @@ def _groups(classes: Sequence[Parts]) -> list[str]:
 
 
 def _with_splits(classes: list[ClassFiles[Path]], notes: list[str]) -> list[ClassFiles[Path]]:
-    """Classes with a split each; one without classes gets some."""
+    """Returns classes with a split each; one without classes gets some."""
     if not any(item.split for item in classes):
         return _assigned(classes, ("val", "test"))
     _check_apart(classes)
@@ -185,7 +185,7 @@ def _assigned(classes: list[ClassFiles[Path]], held_out: Sequence[str]) -> list[
 
 
 def _check_apart(classes: Sequence[ClassFiles[Path]]) -> None:
-    """Refuse classes that are in several splits, as data sets for ordinary classification have them."""
+    """Refuses classes that are in several splits, as data sets for ordinary classification have them."""
     splits: dict[tuple[str, str], list[str]] = defaultdict(list)
     for item in classes:
         splits[item.group, item.name].append(item.split)

@@ -40,12 +40,12 @@ class Listing(NamedTuple):
     left_out: dict[str, list[str]]
 
     def lines(self) -> list[str]:
-        """A line for each kind of what is passed over."""
+        """Returns a line for each kind of what is passed over."""
         return [f"left out, {kind}: {several(names)}" for kind, names in self.left_out.items()]
 
 
 def list_images(root: Path) -> Listing:
-    """The images below ``root`` at any depth, links followed; only names and kinds of files are read.
+    """Returns images below ``root`` at any depth, links followed; only names and kinds of files are read.
 
     A file is an image by its suffix; one with another suffix is opened to see whether it is one.
 
@@ -83,7 +83,7 @@ def list_images(root: Path) -> Listing:
 
 
 def _why_left_out(file: Path) -> str | None:
-    """The kind of a file that is passed over; None for an image."""
+    """Returns the kind of a file that is passed over; None for an image."""
     if _is_hidden(file.name):
         return HIDDEN
     try:
@@ -122,7 +122,7 @@ def _refuse(error: OSError) -> None:
 
 
 def printable(name: str) -> str:
-    r"""A name of a file as text; bytes that are no UTF-8 are written as ``\xe9``.
+    r"""Returns a name of a file as text; bytes that are no UTF-8 are written as ``\xe9``.
 
     >>> printable("caf\udce9")
     'caf\\xe9'
@@ -131,7 +131,7 @@ def printable(name: str) -> str:
 
 
 def several(names: Sequence[str]) -> str:
-    """How many, and the first of them.
+    """Returns how many, and the first of them.
 
     >>> several(["a", "b"]), several(list("abcde"))
     ('2 (a, b)', '5 (a, b, c and 2 more)')

@@ -1,7 +1,7 @@
-"""Glyphs: letters of many scripts, rendered from the DejaVu fonts that matplotlib ships.
+"""Glyphs: letters of many writing systems, rendered from the DejaVu fonts that matplotlib ships.
 
 The default data set: no download, a few seconds to build. A class is a character, its group is
-its script, and a sample is a rendering in one of the fonts' faces under a small rotation, scale,
+its writing system, and a sample is a rendering in one of the fonts' faces under a small rotation, scale,
 shear, shift and elastic deformation. Scripts are split between training, validation and test, as
 alphabets are in Omniglot. The random numbers are exact and the resampling is done in integers, so
 the bytes depend only on the fonts, Pillow's FreeType and :data:`RECIPE`.
@@ -22,7 +22,7 @@ from metanas_pl.data.store.class_store import ClassImages, ClassStore, StoreMeta
 from metanas_pl.utils.progress import track
 
 INFO = SourceInfo(
-    summary="letters of twelve scripts, rendered from the fonts of matplotlib",
+    summary="letters of twelve writing systems, rendered from the fonts of matplotlib",
     licence="Bitstream Vera and Arev licences; DejaVu changes are public domain",
 )
 
@@ -57,14 +57,14 @@ class Letter(NamedTuple):
 
 
 def font_files() -> list[Path]:
-    """The DejaVu fonts in matplotlib's data folder."""
+    """Returns the DejaVu fonts in matplotlib's data folder."""
     import matplotlib
 
     return sorted(Path(matplotlib.get_data_path(), "fonts", "ttf").glob("DejaVu*.ttf"))
 
 
 def prepare(request: DataRequest) -> ClassStore:
-    """Render the glyphs into a store below ``request.cache_dir``, or open the one that is there."""
+    """Renders the glyphs into a store below ``request.cache_dir``, or opens the one that is there."""
     fonts = font_files()
     digest = hashlib.sha256(b"".join(font.read_bytes() for font in fonts))
     size, channels = request.image_size, request.channels
@@ -89,7 +89,7 @@ def _classes(fonts: list[Path], size: int, channels: int) -> Iterator[ClassImage
 
 
 def find_letters(fonts: list[Path]) -> list[Letter]:
-    """Letters of the known scripts, not composed of others, in at least ``MIN_FACES`` faces."""
+    """Returns letters of known writing systems, not composed of others, in ``MIN_FACES`` faces or more."""
     from matplotlib.ft2font import FT2Font
 
     faces: dict[int, list[Path]] = {}
@@ -106,7 +106,7 @@ def find_letters(fonts: list[Path]) -> list[Letter]:
 
 
 def script_of(character: str) -> str | None:
-    """The script of a letter by its Unicode name; None if it is no letter of a known script.
+    """Returns the writing system of a letter by its Unicode name; None if it is not a known one.
 
     >>> script_of("Ж"), script_of("ᐃ"), script_of("3")
     ('CYRILLIC', 'CANADIAN SYLLABICS', None)
@@ -118,7 +118,7 @@ def script_of(character: str) -> str | None:
 
 
 def drop_look_alikes(letters: list[Letter], threshold: float = LOOK_ALIKE) -> list[Letter]:
-    """Keep the first of every set of characters that look the same, such as Latin and Greek A.
+    """Keeps the first of every set of characters that look the same, such as Latin and Greek A.
 
     Characters are compared in every face that both have, centred and scaled to the same side. Of
     two that look alike the one with the lower code point stays; no such pair is left over, which
@@ -156,7 +156,7 @@ class Renderer:
         self._bumps = bumps / bumps.sum(axis=1, keepdims=True)
 
     def glyph(self, character: str, font: Path, points: int = 64) -> np.ndarray:
-        """The bare character, cropped to its ink: uint8 of any shape."""
+        """Returns the bare character, cropped to its ink: uint8 of any shape."""
         from PIL import Image, ImageDraw, ImageFont
 
         key = (font, points)
@@ -169,7 +169,7 @@ class Renderer:
         return np.asarray(image.crop(image.getbbox()))
 
     def outline(self, character: str, font: Path) -> np.ndarray:
-        """The character, its longer side scaled to a fixed length, centred on the canvas."""
+        """Returns the character, its longer side scaled to a fixed length, centred on the canvas."""
         from PIL import Image
 
         ink = Image.fromarray(self.glyph(character, font))
@@ -190,7 +190,7 @@ class Renderer:
         return self._read(np.stack(outlines)[chosen], self._positions(numbers))
 
     def _positions(self, numbers: np.ndarray) -> np.ndarray:
-        """Where each output pixel looks: ``(n, 2, size, size)`` in units of the image's side."""
+        """Returns where each output pixel looks: ``(n, 2, size, size)`` in units of the image's side."""
         rotation, scale, shear = numbers[:, :3].T
         angle = MAX_ROTATION * rotation
         low, high = SCALES

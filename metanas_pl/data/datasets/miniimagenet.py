@@ -55,7 +55,7 @@ LAYOUT = (
 
 
 def prepare(request: DataRequest) -> ClassStore:
-    """Convert miniImageNet into a store below ``request.cache_dir``, or open the one there."""
+    """Converts miniImageNet into a store below ``request.cache_dir``, or opens the one there."""
     return build_published("miniimagenet", INFO, URL, request, _classes(request))
 
 
@@ -79,7 +79,7 @@ def _classes(request: DataRequest) -> Iterator[ClassImages]:
 
 
 def _pickles(request: DataRequest) -> dict[str, Path]:
-    """The pickle of each split; none if the root holds something else."""
+    """Returns the pickle of each split; none if the root holds something else."""
     root = request.root
     if root is None:
         name = "mini-imagenet-cache-{}.pkl"
@@ -96,7 +96,7 @@ def _pickles(request: DataRequest) -> dict[str, Path]:
 
 
 def _unpickled(pickles: dict[str, Path], request: DataRequest) -> Iterator[ClassImages]:
-    """The classes of all pickles; one pickle (813 MB for training) is in memory at a time."""
+    """Returns the classes of all pickles; one pickle (813 MB for training) is in memory at a time."""
     plan: list[ClassFiles[int]] = []
     for split, file in pickles.items():
         table = load_pickle(file, str(file))
@@ -121,7 +121,7 @@ def _is_wanted(path: PurePosixPath) -> bool:
 
 
 def _sorted(files: Files) -> list[ClassFiles[PurePosixPath]]:
-    """Classes by the names of their folders, ``…/<split>/<class>/<image>``."""
+    """Returns classes by the names of their folders, ``…/<split>/<class>/<image>``."""
     classes: dict[tuple[str, str], list[PurePosixPath]] = defaultdict(list)
     for path in files.names:
         if len(path.parts) >= 3 and path.parts[-3] in SPLITS and path.suffix != ".csv":
@@ -131,7 +131,7 @@ def _sorted(files: Files) -> list[ClassFiles[PurePosixPath]]:
 
 
 def _listed(files: Files, tables: dict[str, PurePosixPath]) -> list[ClassFiles[PurePosixPath]]:
-    """Classes by the tables ``<split>.csv`` with the columns filename and label."""
+    """Returns classes by the tables ``<split>.csv`` with the columns filename and label."""
     by_name: dict[str, list[PurePosixPath]] = defaultdict(list)
     for path in files.names:
         by_name[path.name].append(path)

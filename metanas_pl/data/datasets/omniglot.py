@@ -44,7 +44,7 @@ Character = tuple[str, str, str]
 
 
 def prepare(request: DataRequest) -> ClassStore:
-    """Convert Omniglot into a store below ``request.cache_dir``, or open the one that is there."""
+    """Converts Omniglot into a store below ``request.cache_dir``, or opens the one that is there."""
     classes, seed = _classes(request), SPLIT_SEED
     return build_published("omniglot", INFO, URL, request, classes, True, split_seed=seed)
 
@@ -85,7 +85,7 @@ def _roots(request: DataRequest) -> list[Path]:
 
 
 def split_lake(characters: list[Character]) -> dict[Character, str]:
-    """Test on the evaluation alphabets, train on the background ones but for a sixth of them.
+    """Splits by alphabet: evaluation ones for the test, a sixth of the background ones for validation.
 
     With all 30 background alphabets, those for validation are Alphabet of the Magi, Armenian,
     Blackfoot, Early Aramaic and Sanskrit, as chosen by ``SPLIT_SEED``: 825 / 139 / 659 classes.
@@ -103,7 +103,7 @@ def split_lake(characters: list[Character]) -> dict[Character, str]:
 
 
 def split_vinyals(characters: list[Character]) -> dict[Character, str]:
-    """Pool all characters and divide them by a seeded permutation: 1,028 / 172 / 423 of 1,623."""
+    """Pools all characters and divides them by a seeded permutation: 1,028 / 172 / 423 of 1,623."""
     n = len(characters)
     n_val, n_test = round(n * 172 / N_CLASSES), round(n * 423 / N_CLASSES)
     names = ["val"] * n_val + ["test"] * n_test + ["train"] * (n - n_val - n_test)

@@ -39,7 +39,7 @@ def build_published(
     ink_is_one: bool = False,
     **notes: object,
 ) -> ClassStore:
-    """Build or open the store of ``classes``, named after all that decides its content.
+    """Builds or opens the store of ``classes``, named after all that decides its content.
 
     Nothing is downloaded for a data set of which the cache has a whole store from another origin.
 
@@ -68,7 +68,7 @@ def build_published(
 def apart(classes: Iterable[ClassImages], name: str) -> Iterator[ClassImages]:
     """``classes`` without images that an earlier class of another split has, pixel by pixel.
 
-    A warning tells how many they are, and that results are not those of papers on the data set ``name``.
+    A warning says how many they are, and that results are not those of papers on the data set ``name``.
     """
     split_of: dict[bytes, str] = {}
     n_dropped = 0
@@ -78,21 +78,21 @@ def apart(classes: Iterable[ClassImages], name: str) -> Iterator[ClassImages]:
         n_dropped += first.count(False)
         yield item._replace(images=item.images[np.array(first)])
     warnings.warn(
-        f"{name}: {n_dropped} images left out that are in an earlier split, too: results differ from those "
+        f"{name}: {n_dropped} images left out that an earlier split has, too: results differ from those "
         "of papers, which keep them",
         stacklevel=2,
     )
 
 
 def store_name(name: str, request: DataRequest, origin_key: str) -> str:
-    """Name of the folder of a store; ``origin_key`` has eight characters."""
+    """Returns the name of the folder of a store; ``origin_key`` has eight characters."""
     size, channels = request.image_size, request.channels
     chosen = [value for value in request.options.values() if value != "keep"]  # as if not asked
     return "-".join([name, *chosen, origin_key, f"{size}x{size}x{channels}"])
 
 
 def _whole(path: Path, info: SourceInfo) -> ClassStore | None:
-    """The store in ``path`` if it has as many classes as were published."""
+    """Returns the store in ``path`` if it has as many classes as were published."""
     try:
         store = ClassStore.open(path)
     except (FileNotFoundError, ValueError):
@@ -111,14 +111,14 @@ def _as_published(classes: Iterable[ClassImages], name: str, origin: str) -> Ite
 
 
 def fetched(url: str, request: DataRequest, checksum: str | None = None) -> Path:
-    """The file behind ``url``, downloaded into the cache unless it is there."""
+    """Returns the file behind ``url``, downloaded into the cache unless it is there."""
     return download(url, request.cache_dir / "downloads" / url.rpartition("/")[2], checksum)
 
 
 def warn_unless_whole(
     name: str, info: SourceInfo, root: Path | None, classes: Sequence[ClassFiles[T]]
 ) -> None:
-    """Warn if ``classes`` are not as many, or not as large, as those that were published."""
+    """Warns if ``classes`` are not as many, or not as large, as those that were published."""
     expected, found = sum(info.n_classes.values()), len(classes)
     sizes = {len(item.files) for item in classes}
     if found != expected or (info.images_a_class and sizes != {info.images_a_class}):

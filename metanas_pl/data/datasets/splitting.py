@@ -13,7 +13,7 @@ SPLIT_SEED = 0
 
 
 def split_names(n: int, held_out: Sequence[str] = ("val", "test")) -> list[str]:
-    """The splits of ``n`` classes: 20 % for each of ``held_out``, at least one; the rest for training.
+    """Returns splits of ``n`` classes: 20 % for each of ``held_out``, at least one; the rest for training.
 
     Raises:
         UserError: there are fewer classes than splits.

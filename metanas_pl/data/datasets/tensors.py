@@ -32,7 +32,7 @@ KEYS = "images, labels and, if you like, splits and groups"
 
 
 def prepare(request: DataRequest) -> ClassStore:
-    """Build the store of an ``.npz`` file, or open one that :func:`store_from_arrays` has built.
+    """Builds the store of an ``.npz`` file, or opens one that :func:`store_from_arrays` has built.
 
     The file holds the arguments of :func:`store_from_arrays` by name, as ``numpy.savez(path,
     images=images, labels=labels)`` writes them. Images of another size than ``image_size`` are resampled.
@@ -62,7 +62,7 @@ def store_from_arrays(
     groups: object = None,
     name: str = "tensors",
 ) -> ClassStore:
-    """Write arrays (or CPU tensors) as a store, which ``data=tensors data.root=<folder>`` then reads.
+    """Writes arrays (or CPU tensors) as a store, which ``data=tensors data.root=<folder>`` then reads.
 
     Args:
         folder: of the store; it must not exist.
@@ -118,7 +118,7 @@ def _from_file(root: Path, size: int, channels: int) -> Iterator[ClassImages]:
 
 
 def _check_unpacked(root: Path) -> None:
-    """Refuse arrays that claim more bytes than are there, or that unpack to far more than images do."""
+    """Refuses arrays that claim more bytes than are there, or that unpack to far more than images do."""
     with zipfile.ZipFile(root) as archive:
         total = sum(member.file_size for member in archive.infolist())
         if total > max(MOST_UNPACKED * root.stat().st_size, FREE_BYTES):
@@ -163,7 +163,7 @@ def _array(key: str, values: object) -> np.ndarray:
 
 
 def channels_first(images: np.ndarray) -> np.ndarray:
-    """Images as ``(n, C, H, W)``, from ``(n, H, W)``, ``(n, C, H, W)`` or ``(n, H, W, C)``.
+    """Returns images as ``(n, C, H, W)``, from ``(n, H, W)``, ``(n, C, H, W)`` or ``(n, H, W, C)``.
 
     Raises:
         UserError: they have another shape.
@@ -183,7 +183,7 @@ def channels_first(images: np.ndarray) -> np.ndarray:
 
 
 def _common(values: np.ndarray, key: str, name: object) -> str:
-    """The value that all images of a class have."""
+    """Returns the value that all images of a class have."""
     found = np.unique(values)
     if len(found) > 1:
         raise UserError(f"class {name} has several {key}: {', '.join(map(str, found))}")

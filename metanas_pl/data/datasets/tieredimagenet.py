@@ -47,7 +47,7 @@ class Place(NamedTuple):
 
 
 def prepare(request: DataRequest) -> ClassStore:
-    """Convert tieredImageNet into a store below ``request.cache_dir``, or open the one there."""
+    """Converts tieredImageNet into a store below ``request.cache_dir``, or opens the one there."""
     return build_published("tieredimagenet", INFO, URL, request, _classes(request))
 
 
@@ -72,7 +72,7 @@ def _classes(request: DataRequest) -> Iterator[ClassImages]:
 
 
 def _pickles(request: DataRequest, split: str) -> tuple[Path, Path]:
-    """The pickles of the images and of the labels of a split."""
+    """Returns the pickles of the images and of the labels of a split."""
     root = request.root
     if root is None:
         images, labels = (fetched(f"{URL}tiered-imagenet-{split}_{x}.pkl", request) for x in PARTS)
@@ -89,7 +89,7 @@ def _pickles(request: DataRequest, split: str) -> tuple[Path, Path]:
 
 
 def _plan(split: str, images: Path, labels: Path) -> list[ClassFiles[Place]]:
-    """The classes of a split, with the places of their images in the order of the pickle."""
+    """Returns the classes of a split, with the places of their images in the order of the pickle."""
     places = find_pngs(split, images)
     table = load_pickle(labels, str(labels))
     specific = np.asarray(entry(table, "label_specific", str(labels)))
@@ -112,7 +112,7 @@ def _plan(split: str, images: Path, labels: Path) -> list[ClassFiles[Place]]:
 
 
 def find_pngs(split: str, images: Path) -> list[Place]:
-    """Where the PNGs of a pickle are, whether they are bytes, strings of Python 2 or arrays."""
+    """Returns where the PNGs of a pickle are, whether they are bytes, strings of Python 2 or arrays."""
     places = []
     with images.open("rb") as file:
         for code in read_codes(file, str(images)):

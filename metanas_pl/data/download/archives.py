@@ -72,7 +72,7 @@ class Files:
 
 @contextmanager
 def open_files(root: Path, wanted: Wanted, scratch: Path) -> Iterator[Files]:
-    """The files of a folder, zip or tar (compressed or not) whose path is ``wanted``.
+    """Returns the files of a folder, zip or tar (compressed or not) whose path is ``wanted``.
 
     Args:
         root: the folder or archive.
@@ -122,7 +122,9 @@ def _opened_zip(root: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(root)
     except DAMAGE as error:
-        raise ArchiveError(f"{root} is cut short or damaged ({error}): get it anew") from error
+        raise ArchiveError(
+            f"{root} is cut short or damaged ({error}): download it again"
+        ) from error
 
 
 def _zip(root: Path, archive: zipfile.ZipFile, wanted: Wanted) -> Files:
@@ -162,7 +164,7 @@ def _opened_tar(root: Path) -> tarfile.TarFile:
 
 
 def _copy(root: Path, wanted: Wanted, spool: BinaryIO) -> dict[PurePosixPath, Span]:
-    """Append the wanted members of a tar to ``spool``; where each one is."""
+    """Appends the wanted members of a tar to ``spool``; where each one is."""
     guard = _Guard(root, wanted)
     spans = {}
     try:
@@ -177,7 +179,9 @@ def _copy(root: Path, wanted: Wanted, spool: BinaryIO) -> dict[PurePosixPath, Sp
     except ArchiveError:
         raise
     except DAMAGE as error:
-        raise ArchiveError(f"{root} is cut short or damaged ({error}): get it anew") from error
+        raise ArchiveError(
+            f"{root} is cut short or damaged ({error}): download it again"
+        ) from error
     return spans
 
 
@@ -190,7 +194,7 @@ class _Guard:
         self.n_files = self.total = 0
 
     def lets_in(self, name: str, size: int, is_file: bool) -> bool:
-        """Whether a member is wanted; ArchiveError if it is one that must not be there."""
+        """Returns whether a member is wanted; ArchiveError if it is one that must not be there."""
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\\" in name:
             raise ArchiveError(f"{self.root} is not safe: its member {name!r} leads outside")

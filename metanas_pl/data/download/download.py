@@ -38,10 +38,10 @@ class _Broken(Exception):
 
 
 def download(url: str, path: Path, checksum: str | None = None) -> Path:
-    """Fetch ``url`` as the file ``path``, unless it is there already.
+    """Fetches ``url`` as the file ``path``, unless it is there already.
 
     A transfer that breaks off is resumed; after ``ATTEMPTS`` attempts in a row without a new byte
-    it is given up, and the next call goes on from there. Two processes that want the same file
+    it is given up, and the next call resumes from there. Two processes that want the same file
     fetch it once.
 
     Args:
@@ -73,7 +73,7 @@ def download(url: str, path: Path, checksum: str | None = None) -> Path:
 
 
 def _digest(path: Path, checksum: str) -> str:
-    """The checksum of a file, by the algorithm of ``checksum``."""
+    """Returns the checksum of a file, by the algorithm of ``checksum``."""
     algorithm = checksum.partition(":")[0]
     digest = hashlib.new(algorithm)
     with path.open("rb") as file:
@@ -83,7 +83,7 @@ def _digest(path: Path, checksum: str) -> str:
 
 
 def _fetch(url: str, part: Path, checksum: str | None) -> None:
-    """Bring ``part`` to its full length, in as many attempts as it takes."""
+    """Brings ``part`` to its full length, in as many attempts as it takes."""
     failures = 0
     while True:
         before = _size(part)
@@ -100,7 +100,7 @@ def _fetch(url: str, part: Path, checksum: str | None) -> None:
 
 
 def _attempt(url: str, part: Path, checksum: str | None) -> None:
-    """One request for what is missing, written behind what is there."""
+    """Requests what is missing and writes it behind what is there."""
     label = _label(part)
     known = label.read_text() if label.is_file() else ""
     have = _size(part) if known or checksum else 0
@@ -149,7 +149,7 @@ def _response(url: str, headers: dict[str, str]) -> Iterator[Response]:
 
 
 def _reason(error: Exception) -> str:
-    """The innermost cause of a failed request: it says what is wrong, the layers around it where."""
+    """Returns innermost cause of a failed request: it says what is wrong, the layers around it where."""
     while inner := error.__cause__ or error.__context__:
         error = inner  # type: ignore[assignment]
     return str(error) or type(error).__name__
@@ -176,7 +176,7 @@ def _web_page(url: str) -> WebPageError:
 
 
 def _validator(response: Response) -> str:
-    """What the server calls this version of the file; empty if it has no exact name for it."""
+    """Returns what the server calls this version of the file; empty if it has no exact name for it."""
     etag: str = response.headers.get("ETag", "")
     if etag.startswith('"'):
         return etag
@@ -184,7 +184,7 @@ def _validator(response: Response) -> str:
 
 
 def _write(chunks: Iterable[bytes], part: Path, have: int, total: int | None) -> None:
-    """Put ``chunks`` behind the first ``have`` bytes of ``part``, which then has ``total``."""
+    """Puts ``chunks`` behind the first ``have`` bytes of ``part``, which then has ``total``."""
     free = shutil.disk_usage(part.parent).free
     if total is not None and total - have > free:
         raise _full(part, f"{total - have:,} bytes are needed and {free:,} free")

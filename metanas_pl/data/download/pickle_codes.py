@@ -34,7 +34,7 @@ class Code(NamedTuple):
 
 
 def read_codes(file: BinaryIO, name: str) -> Iterator[Code]:
-    """The instructions of a pickle from the beginning of ``file`` to its ``STOP``.
+    """Returns the instructions of a pickle from the beginning of ``file`` to its ``STOP``.
 
     Long strings are jumped over, so a file of any size takes no memory.
 

@@ -26,7 +26,7 @@ _MEMO_CODES = {"PUT", "BINPUT", "LONG_BINPUT"}
 
 
 def load_pickle(data: Path | bytes, name: str) -> Any:
-    """What a pickle of protocol 0 to 5 holds: numbers, text, bytes, lists, dicts, numpy arrays.
+    """Returns what a pickle of protocol 0 to 5 holds: numbers, text, bytes, lists, dicts, numpy arrays.
 
     Strings of Python 2 come as bytes, arrays as :class:`PickledArray`.
 
@@ -66,7 +66,7 @@ def entry(table: object, key: str, name: str) -> Any:
 
 
 def text(value: object) -> str:
-    """Text of either Python as ``str``.
+    """Returns the text of either Python as ``str``.
 
     >>> text(b"cat"), text("cat"), text(7)
     ('cat', 'cat', '7')
@@ -75,7 +75,7 @@ def text(value: object) -> str:
 
 
 def _check_sizes(file: BinaryIO) -> None:
-    """Refuse a pickle that would have memory set aside for what is not in it."""
+    """Refuses a pickle that would have memory set aside for what is not in it."""
     for n, code in enumerate(read_codes(file, "it")):
         if code.name in _MEMO_CODES:
             number = code.argument

@@ -26,7 +26,7 @@ class Slices:
         self._lock = threading.Lock()
 
     def read(self, span: Span) -> bytes:
-        """The bytes of one span."""
+        """Returns the bytes of one span."""
         with self._lock:
             self._file.seek(span.offset)
             return self._file.read(span.size)

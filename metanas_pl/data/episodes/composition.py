@@ -23,8 +23,8 @@ class Composition(NamedTuple):
 
     Attributes:
         n_ways: classes.
-        n_shots: support images a class.
-        n_queries: query images a class, none of which is in the support.
+        n_shots: support images per class.
+        n_queries: query images per class, none of which is in the support.
         sampling: ``uniform`` takes classes of the whole split, ``group`` those of one group (alphabet,
             superclass): first a group, each as likely, then its classes.
         shots_per: a range of shots is drawn once an ``episode``, or for each ``class`` (imbalance).
@@ -41,7 +41,7 @@ class Composition(NamedTuple):
 
 
 def pools_of(classes: Sequence[ClassInfo], turns: int, how: Composition) -> list[np.ndarray]:
-    """Numbers of the classes that an episode may have together; turn t of class k is ``turns * k + t``.
+    """Returns the classes that an episode may have together; turn t of class k is ``turns * k + t``.
 
     >>> classes = [ClassInfo(name, group, "train", 0, 1) for name, group in ("aX", "bY", "cX")]
     >>> pools_of(classes, 1, Composition(2, 1, 1, sampling="group"))
@@ -58,7 +58,7 @@ def pools_of(classes: Sequence[ClassInfo], turns: int, how: Composition) -> list
 def draw_classes(
     rng: np.random.Generator, pools: Sequence[np.ndarray], how: Composition
 ) -> np.ndarray:
-    """Different class numbers ``(N,)`` of one pool, which may hold fewer than the largest N."""
+    """Returns different class numbers ``(N,)`` of one pool, which may hold fewer than the largest N."""
     pool = pools[0] if len(pools) == 1 else pools[int(rng.integers(len(pools)))]
     least, largest = bounds(how.n_ways)
     return rng.choice(pool, int(_draw(rng, least, min(largest, len(pool)))), replace=False)
@@ -67,7 +67,7 @@ def draw_classes(
 def draw_counts(
     rng: np.random.Generator, available: np.ndarray, how: Composition
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Support and query images of each class, ``(N,), (N,)``, of the images ``available (N,)``.
+    """Returns support and query images of each class, ``(N,), (N,)``, of the images ``available (N,)``.
 
     >>> rng, how = np.random.default_rng(0), Composition(2, 5, 3, small_classes="shrink")
     >>> draw_counts(rng, np.array([20, 4]), how)
@@ -82,7 +82,7 @@ def draw_counts(
 def check_composition(
     classes: Sequence[ClassInfo], turns: int, how: Composition, where: str
 ) -> None:
-    """Refuse a composition that the classes cannot give.
+    """Refuses a composition that the classes cannot give.
 
     Raises:
         UserError: too few classes, too few images in one, or an unknown choice.
@@ -111,7 +111,7 @@ def check_composition(
     if how.small_classes == "refuse" and wanted > smallest:
         raise UserError(
             f"data.n_shots={how.n_shots} and data.n_queries={how.n_queries} (data.n_train_* "
-            f"in training) need {wanted} images a class, but the smallest class of {where} has "
+            f"in training) need {wanted} images per class, but the smallest class of {where} has "
             f"{smallest}: their sum must be at most {smallest}, or data.small_classes=shrink"
         )
     if smallest < 2:
@@ -122,7 +122,7 @@ def check_composition(
 
 
 def _draw(rng: np.random.Generator, least: int, largest: int, n: int | None = None) -> np.ndarray:
-    """A number, or ``n`` of them; nothing is drawn where there is no choice."""
+    """Returns a number, or ``n`` of them; nothing is drawn where there is no choice."""
     if least == largest:
         return np.asarray(least)
     return np.asarray(rng.integers(least, largest, n, endpoint=True))

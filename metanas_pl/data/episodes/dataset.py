@@ -2,7 +2,7 @@
 
 Episode ``i`` of a split depends on ``(seed, split, epoch, i)`` and on nothing else: not on the
 rank, the worker, the order of access or on a resumed run. Shapes: T tasks, N ways, S shots,
-Q queries a class, images ``(C, H, W)``; N, S and Q may differ from episode to episode.
+Q queries per class, images ``(C, H, W)``; N, S and Q may differ from episode to episode.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ EpisodeBatch = Episode
 
 
 def collate(episodes: Sequence[Episode]) -> EpisodeBatch:
-    """Stack episodes along a new first dimension; smaller ones are filled up at the end.
+    """Stacks episodes along a new first dimension; smaller ones are filled up at the end.
 
     Rows that fill up are zeros with the label ``IGNORED``, which no loss and no statistics count.
 
@@ -89,9 +89,9 @@ class EpisodeDataset(Dataset[Episode]):
         store: where the images are.
         split: ``train``, ``val`` or ``test``.
         n_ways: classes an episode, a number or a range ``[least, largest]``.
-        n_shots: support images a class, a number or a range.
-        n_queries: query images a class, none of which is in the support.
-        n_episodes: length of the list (train: episodes an epoch).
+        n_shots: support images per class, a number or a range.
+        n_queries: query images per class, none of which is in the support.
+        n_episodes: length of the list (train: episodes per epoch).
         seed: another seed gives other episodes.
         rotations: turn each train class by 90, 180 and 270 degrees into three more classes;
             without effect on the other splits.
@@ -134,7 +134,7 @@ class EpisodeDataset(Dataset[Episode]):
         self._pools = pools_of(classes, self.turns, self.composition)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that ``dataset[i]`` refers to."""
+        """Chooses the epoch that ``dataset[i]`` refers to."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -167,30 +167,30 @@ class EpisodeDataset(Dataset[Episode]):
         )
 
     def episode_classes(self, key: int | tuple[int, int]) -> list[ClassInfo]:
-        """The classes that labels ``0 .. N-1`` of episode ``key`` stand for, turned or not."""
+        """Returns the classes that labels ``0 .. N-1`` of episode ``key`` stand for, turned or not."""
         numbers, _ = self._choose(episode_rng(self.seed, self.split, *self._located(key)))
         classes = self.store.classes(self.split)
         return [classes[number] for number in numbers]
 
     def constants_of(self, index: int) -> Constants:
-        """What normalised the images of the episode with this number."""
+        """Returns what normalised the images of the episode with this number."""
         return self.constants
 
     def _located(self, key: int | tuple[int, int]) -> tuple[int, int]:
-        """Epoch and number of an episode."""
+        """Returns epoch and number of an episode."""
         epoch, i = key if isinstance(key, tuple) else (self.epoch, key)
         if not 0 <= i < self.n_episodes:
             raise IndexError(f"episode {i} is outside 0..{self.n_episodes - 1}")
         return (epoch if self.split == "train" else 0), i
 
     def _choose(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Number and quarter turns of each class of an episode, in the order of its labels."""
+        """Returns the number and quarter turns of each class of an episode, in the order of its labels."""
         drawn = draw_classes(rng, self._pools, self.composition)
         classes, turns = np.divmod(drawn, self.turns)
         return classes, turns
 
     def _images(self, rows: np.ndarray, turns: np.ndarray) -> Tensor:
-        """Images of the store, each turned by quarter turns, as float32.
+        """Returns images of the store, each turned by quarter turns, as float32.
 
         From uint8 to [0, 1], and to zero mean and unit variance if there are constants.
         """
@@ -205,13 +205,13 @@ class EpisodeDataset(Dataset[Episode]):
 
 
 def episode_rng(*key: int | str) -> np.random.Generator:
-    """The generator of an episode, by (seed, split, epoch, number) and whatever else is drawn for it."""
+    """Returns the generator of an episode, by (seed, split, epoch, number) and what it is drawn for."""
     words = [SPLITS.index(word) if isinstance(word, str) else word for word in key]
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
 
 
 def _in_turn(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Number in its class, and class, of all images: classes take turns until none has an image left.
+    """Returns number in its class, and class, of all images: classes take turns while they have some.
 
     >>> _in_turn(np.array([2, 1]))
     (array([0, 0, 1]), array([0, 1, 0]))
@@ -230,7 +230,7 @@ class EpisodeSampler(Sampler[tuple[int, int]]):
     Nothing is padded or repeated: the ranks together take every episode from ``start`` on once.
 
     Args:
-        n_episodes: episodes an epoch, over all ranks.
+        n_episodes: episodes per epoch, over all ranks.
         rank: this process, ``0 .. world_size-1``.
         world_size: number of processes.
 
@@ -250,12 +250,12 @@ class EpisodeSampler(Sampler[tuple[int, int]]):
         self.start = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the beginning of ``epoch``, or stay where we are if this is the epoch already."""
+        """Goes to the beginning of ``epoch``, or stays if this is the epoch already."""
         if epoch != self.epoch:
             self.epoch, self.start = epoch, 0
 
     def __len__(self) -> int:
-        """Episodes of this rank in a whole epoch, wherever it starts."""
+        """Returns the number of episodes of this rank in a whole epoch, wherever it starts."""
         return len(range(self.rank, self.n_episodes, self.world_size))
 
     def __iter__(self) -> Iterator[tuple[int, int]]:

@@ -39,7 +39,7 @@ class MixtureDataset(Dataset[Episode]):
         self._shares = np.array(weights, dtype=float) / sum(weights)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that ``dataset[i]`` refers to."""
+        """Chooses the epoch that ``dataset[i]`` refers to."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -50,12 +50,12 @@ class MixtureDataset(Dataset[Episode]):
         return self.part_of(epoch, i)[epoch, i]
 
     def part_of(self, epoch: int, i: int) -> EpisodeDataset:
-        """The dataset that gives episode ``i``."""
+        """Returns the dataset that gives episode ``i``."""
         first = self.parts[0]
         epoch = epoch if first.split == "train" else 0
         rng = episode_rng(first.seed, first.split, epoch, i, len(self.parts))
         return self.parts[rng.choice(len(self.parts), p=self._shares)]
 
     def constants_of(self, index: int) -> Constants:
-        """What normalised the images of the episode with this number."""
+        """Returns what normalised the images of the episode with this number."""
         return self.part_of(*divmod(index, len(self))).constants

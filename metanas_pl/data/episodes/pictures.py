@@ -27,7 +27,7 @@ class EpisodePictures(NamedTuple):
 
 
 def episode_pictures(dataset: EpisodeDataset, index: int) -> EpisodePictures:
-    """Episode ``index`` of ``dataset`` (of its current epoch), with the scaling undone."""
+    """Returns the episode ``index`` of ``dataset`` (of its current epoch), with the scaling undone."""
     episode = dataset[index]
     classes = dataset.episode_classes(index)
 

@@ -14,7 +14,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def crop(images: Tensor, down: Tensor, right: Tensor, padding: int) -> Tensor:
-    """Pad all sides by black, and cut out the size of before ``down`` and ``right`` of the top left.
+    """Pads all sides by black, and cuts out the size of before ``down`` and ``right`` of the top left.
 
     Args:
         images: ``(n, C, H, W)``.
@@ -35,12 +35,12 @@ def crop(images: Tensor, down: Tensor, right: Tensor, padding: int) -> Tensor:
 
 
 def flip(images: Tensor, chosen: Tensor) -> Tensor:
-    """Mirror left and right where ``chosen (n,)``."""
+    """Mirrors left and right where ``chosen (n,)``."""
     return torch.where(chosen[:, None, None, None], images.flip(-1), images)
 
 
 def warp(images: Tensor, angle: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """One affine map for each image; what comes in from outside repeats the border.
+    """Returns one affine map for each image; what comes in from outside repeats the border.
 
     Args:
         images: ``(n, C, H, W)``.
@@ -55,17 +55,17 @@ def warp(images: Tensor, angle: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 
 def brightness(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with black: 0 is black, 1 the image, more is brighter."""
+    """Blends with black: 0 is black, 1 the image, more is brighter."""
     return _blend(images, torch.zeros_like(images[:1]), factor)
 
 
 def contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with the mean grey of the image."""
+    """Blends with the mean grey of the image."""
     return _blend(images, grey(images).mean((1, 2, 3), keepdim=True), factor)
 
 
 def saturation(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with the grey image."""
+    """Blends with the grey image."""
     return _blend(images, grey(images), factor)
 
 

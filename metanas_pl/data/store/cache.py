@@ -23,7 +23,7 @@ __all__ = [
 
 
 def source_info(name: str) -> SourceInfo:
-    """What is known of the source ``name``, a key of ``SOURCES``, before it is there.
+    """Returns what is known of the source ``name``, a key of ``SOURCES``, before it is there.
 
     >>> source_info("omniglot").n_classes["test"]
     659
@@ -65,7 +65,7 @@ class CachedStore:
 
 
 def stores_in(cache_dir: Path) -> list[CachedStore]:
-    """The stores of a cache folder, by key. Other folders, such as downloads, are none."""
+    """Returns the stores of a cache folder, by key. Other folders, such as downloads, are none."""
     folders = sorted(path.parent for path in cache_dir.absolute().glob("[!.]*/store.json"))
     return [_open(folder) for folder in folders if (folder / "images.npy").is_file()]
 
@@ -78,12 +78,12 @@ def _open(folder: Path) -> CachedStore:
 
 
 def size_on_disk(folder: Path) -> int:
-    """Bytes of all files below ``folder``; 0 if there is no such folder."""
+    """Returns bytes of all files below ``folder``; 0 if there is no such folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def remove_store(cached: CachedStore) -> None:
-    """Delete a store. It first loses its name, so that no half of it is ever found."""
+    """Deletes a store. It first loses its name, so that no half of it is ever found."""
     with locked(cached.path):
         # as of a build: the next clears it up
         scratch = cached.path.with_name(f".{cached.key}.tmp")

@@ -47,7 +47,7 @@ def expanded(path: str, name: str) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """The right to write ``path``, which is in the cache; whoever has it keeps others waiting.
+    """Holds the right to write ``path`` in the cache for the block; others wait.
 
     Raises:
         UserError: the folder of ``path`` cannot be made, or nothing can be written in it.

@@ -72,7 +72,7 @@ class ClassStore:
 
     @classmethod
     def open(cls, path: str | Path) -> ClassStore:
-        """Map the store in folder ``path``.
+        """Maps the store in folder ``path``.
 
         Raises:
             FileNotFoundError: there is no complete store in ``path``.
@@ -88,7 +88,7 @@ class ClassStore:
         size = _HEADER_BYTES + math.prod(table.shape)
         if header != _npy_header(table.shape) or array_file.stat().st_size != size:
             raise UserError(
-                f"{array_file} is cut short or damaged: delete {path}, it is built anew"
+                f"{array_file} is cut short or damaged: delete {path}, and it is built again"
             )
         return cls(path, np.memmap(array_file, np.uint8, "r", _HEADER_BYTES, table.shape), table)
 
@@ -107,26 +107,26 @@ class ClassStore:
         return channels, height, width
 
     def classes(self, split: str) -> tuple[ClassInfo, ...]:
-        """The classes of ``split`` in the order in which they are stored."""
+        """Returns the classes of ``split`` in the order in which they are stored."""
         if split not in SPLITS:
             raise UserError(f"split {split!r} is unknown: choose one of {', '.join(SPLITS)}")
         return self._classes[split]
 
     def n_classes(self, split: str) -> int:
-        """Number of classes of ``split``."""
+        """Returns the number of classes of ``split``."""
         return len(self.classes(split))
 
     def verify(self) -> None:
-        """Compare the array's bytes with the checksum; ValueError if they differ."""
+        """Compares the array's bytes with the checksum; ValueError if they differ."""
         digest = hashlib.sha256()
         for start in range(0, len(self.images), 4096):
             digest.update(self.images[start : start + 4096].tobytes())
         if digest.hexdigest() != self.checksum:
-            raise UserError(f"{self.path} is damaged (checksum): delete it, it is built anew")
+            raise UserError(f"{self.path} is damaged (checksum): delete it, and it is built again")
 
 
 def build_store(path: str | Path, classes: Iterable[ClassImages], meta: StoreMeta) -> ClassStore:
-    """Write ``classes`` as the store ``path``, or open it if it is already there.
+    """Writes ``classes`` as the store ``path``, or opens it if it is already there.
 
     ``classes`` may be a generator: it is consumed class by class, and not at all if the store
     exists. A second process that asks for the same store waits for the first one and opens its
@@ -164,7 +164,7 @@ def build_store(path: str | Path, classes: Iterable[ClassImages], meta: StoreMet
 
 
 def _whole(path: Path) -> ClassStore | None:
-    """The store in ``path``; None if there is none, or a damaged one."""
+    """Returns the store in ``path``; None if there is none, or a damaged one."""
     try:
         return ClassStore.open(path)
     except (FileNotFoundError, ValueError):
@@ -172,7 +172,7 @@ def _whole(path: Path) -> ClassStore | None:
 
 
 def _write(folder: Path, classes: Iterable[ClassImages], meta: StoreMeta) -> None:
-    """Write both files of a store and flush them to the disk."""
+    """Writes both files of a store and flushes them to the disk."""
     with open(folder / "images.npy", "wb") as file:
         writer = _Writer(file)
         for item in classes:
@@ -192,7 +192,7 @@ def _flush(file: IO[str] | IO[bytes]) -> None:
 
 
 def _npy_header(shape: tuple[int, ...]) -> bytes:
-    """The header of a uint8 ``.npy`` file; its length does not depend on ``shape``."""
+    """Returns the header of a uint8 ``.npy`` file; its length does not depend on ``shape``."""
     text = repr({"descr": "|u1", "fortran_order": False, "shape": shape})
     body = text.ljust(_HEADER_BYTES - 11).encode() + b"\n"
     return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
@@ -211,7 +211,7 @@ class _Writer:
         file.write(bytes(_HEADER_BYTES))
 
     def add(self, item: ClassImages) -> None:
-        """Append one class."""
+        """Appends one class."""
         images = np.ascontiguousarray(item.images)
         self.shape = self.shape or images.shape[1:]
         self._check(item, images)
@@ -241,7 +241,7 @@ class _Writer:
             raise UserError(f"{label} occurs twice: a class belongs to one split and comes once")
 
     def finish(self) -> Settings:
-        """Write the header; return the table as plain values."""
+        """Writes the header; returns the table as plain values."""
         if not self.table:
             raise UserError("a class store needs at least one class")
         self.file.seek(0)

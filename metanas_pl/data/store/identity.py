@@ -25,7 +25,7 @@ class Identity(TypedDict):
 
 
 def identity(store: ClassStore) -> Identity:
-    """What tells ``store`` from others.
+    """Returns what tells ``store`` from others.
 
     ``split`` is the SHA-256 of the class table: equal images that are divided otherwise differ in it.
     """
@@ -42,14 +42,14 @@ def identity(store: ClassStore) -> Identity:
 
 
 def checked(state: object) -> list[Identity]:
-    """The identities in what ``EpisodeDataModule.state_dict`` wrote; none if there is nothing.
+    """Returns the identities in what ``EpisodeDataModule.state_dict`` wrote; none if there is nothing.
 
     Raises:
         UserError: it is something else.
     """
     stores = state.get("stores", []) if isinstance(state, dict) else None
     if not isinstance(stores, list) or not all(_is_identity(store) for store in stores):
-        raise UserError("the checkpoint is damaged: it does not tell the data of its training")
+        raise UserError("the checkpoint is damaged: it does not say on which data it was trained")
     return stores
 
 
@@ -69,7 +69,7 @@ def _is_identity(store: object) -> bool:
 
 
 def differences(then: Identity, now: Identity) -> list[str]:
-    """In what two stores differ, in words; empty if they hold the same images in the same splits.
+    """Says in what two stores differ; empty if they hold the same images in the same splits.
 
     >>> then = {"image_shape": [1, 28, 28], "n_classes": {"train": 3}, "checksum": "a", "split": "s"}
     >>> differences(then, then | {"n_classes": {"train": 4}, "split": "t"})
@@ -90,11 +90,11 @@ def differences(then: Identity, now: Identity) -> list[str]:
 
 
 def check_same(then: Sequence[Identity], now: Sequence[Identity], remedy: str) -> None:
-    """Refuse a store of ``now`` that is none of ``then``.
+    """Refuses a store of ``now`` that is none of ``then``.
 
     Args:
         then: stores of the training.
-        now: stores at hand.
+        now: the stores that are used now.
         remedy: what to do about it, the end of the message.
 
     Raises:

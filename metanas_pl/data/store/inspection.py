@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +34,20 @@ def label(info: ClassInfo) -> str:
     'Greek/character01'
     """
     return f"{info.group}/{info.name}" if info.group else info.name
+
+
+def classes_of(store: ClassStore) -> dict[str, int]:
+    """Returns the number of classes of each split."""
+    return {split: store.n_classes(split) for split in SPLITS}
+
+
+def slashed(n_classes: Mapping[str, int]) -> str:
+    """Returns the classes of each split, for training, validation and test.
+
+    >>> slashed({"train": 1028, "val": 172, "test": 423})
+    '1028/172/423'
+    """
+    return "/".join(str(n_classes[split]) for split in SPLITS)
 
 
 def all_classes(store: ClassStore) -> list[ClassInfo]:

@@ -22,7 +22,7 @@ class ClassInfo:
 
     Attributes:
         name: unique within its group.
-        group: alphabet, script or whatever the classes of one family share; may be empty.
+        group: alphabet, writing system or whatever the classes of one family share; may be empty.
         split: ``train``, ``val`` or ``test``.
         offset: row of the first image.
         count: number of images.
@@ -75,7 +75,7 @@ class StoreTable(NamedTuple):
 
 
 def read_table(file: Path) -> StoreTable:
-    """The table in ``file``, every value checked.
+    """Returns the table in ``file``, every value checked.
 
     Raises:
         UserError: another version wrote it, or it is damaged.
@@ -135,4 +135,4 @@ def _reason(error: Exception) -> str:
 
 
 def _remedy(file: Path) -> str:
-    return f"delete {file.parent}, it is built anew"
+    return f"delete {file.parent}, and it is built again"

@@ -7,14 +7,16 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from metanas_pl.data.datasets import SourceInfo
-from metanas_pl.data.store.class_store import SPLITS, ClassStore
+from metanas_pl.data.store.class_store import ClassStore
 from metanas_pl.data.store.inspection import (
     Place,
     all_classes,
     blank_images,
     classes_in_two_splits,
+    classes_of,
     identical_images,
     label,
+    slashed,
 )
 
 if TYPE_CHECKING:
@@ -93,11 +95,11 @@ def _checksum(store: ClassStore) -> Check:
 
 
 def _counts(store: ClassStore, info: SourceInfo | None) -> Check:
-    found = {split: store.n_classes(split) for split in SPLITS}
-    text = f"{_slashed(found)} classes (train/val/test)"
+    found = classes_of(store)
+    text = f"{slashed(found)} classes (train/val/test)"
     if not (info and info.n_classes):
         return Check("passed", f"{text}; how many there should be is not known")
-    expected = _slashed(info.n_classes)
+    expected = slashed(info.n_classes)
     if sum(found.values()) != sum(info.n_classes.values()):
         return Check("failed", f"{text}, expected {expected}: part of the data set is missing")
     if partial := _partial(store, info):
@@ -118,10 +120,6 @@ def _partial(store: ClassStore, info: SourceInfo) -> tuple[str, ...]:
     ):
         return ()
     return tuple(f"{c.split} {label(c)}: {c.count}" for c in odd)
-
-
-def _slashed(n_classes: dict[str, int]) -> str:
-    return "/".join(str(n_classes[split]) for split in SPLITS)
 
 
 def _classes_apart(store: ClassStore) -> Check:

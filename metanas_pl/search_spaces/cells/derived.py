@@ -41,7 +41,7 @@ class DerivedCell(nn.Module):
         )
 
     def forward(self, s0: Tensor, s1: Tensor, mixing: Mixing, context: Context) -> Tensor:
-        """Concatenated output states; ``context.drop_path`` is ``(edges, 1, B)``."""
+        """Returns the concatenated output states; ``context.drop_path`` is ``(edges, 1, B)``."""
         reference, noise = context.reference, context.drop_path
         states, edge = [State(s0), State(s1)], 0
         for node, sources in zip(self.nodes, self.inputs, strict=True):
@@ -103,7 +103,7 @@ class DerivedNetwork(CellNetwork):
         self._genotype = genotype
 
     def genotype(self, mixing: Mixing) -> Genotype:
-        """The genotype it was built from."""
+        """Returns the genotype it was built from."""
         return self._genotype
 
     def drop_path_shape(self) -> tuple[int, int, int]:

@@ -25,7 +25,7 @@ CELL_TYPES = ("normal", "reduce")
 
 
 def input_pairs(n_inputs: int) -> list[tuple[int, int]]:
-    """All pairs (k, l), k < l, of earlier states.
+    """Returns all pairs (k, l), k < l, of earlier states.
 
     >>> input_pairs(3)
     [(0, 1), (0, 2), (1, 2)]
@@ -34,7 +34,7 @@ def input_pairs(n_inputs: int) -> list[tuple[int, int]]:
 
 
 def edge_factors(mixing: Mixing, cell: str, node: int) -> Tensor:
-    """Factor of each edge of a node, ``(E,)``.
+    """Returns the factor of each edge of a node, ``(E,)``.
 
     With pair weights the node is  sum_{k<l} beta_kl (edge_k + edge_l)  (MetaNAS, eq. 8), which is
     sum_k edge_k times the sum of the pair weights that k takes part in. With edge weights
@@ -119,11 +119,11 @@ class MixedCell(nn.Module):
         return join(states[2:], context.tasks)
 
     def _seen(self, x: Tensor, tasks: int) -> State:
-        """The channels of a state that primitives see."""
+        """Returns the channels of a state that primitives see."""
         return State(take(x, slice(self.width), tasks) if self.partial_channels > 1 else x)
 
     def _rejoined(self, x: Tensor, mixed: list[Tensor], of_edge: Tensor, tasks: int) -> Tensor:
-        """Mixed channels beside those that pass by, shuffled so that they take turns (PC-DARTS)."""
+        """Returns mixed channels beside those that pass by, shuffled so that they take turns (PC-DARTS)."""
         joined = total(mixed)
         rest = take(x, slice(self.width, None), tasks)
         if rest.shape[2:] != joined.shape[2:]:
@@ -140,7 +140,7 @@ def _mixture(
     reference: Reference,
     noise: Tensor | None,
 ) -> list[Tensor]:
-    """Outputs of numbered primitives of an edge, times their factors and those of drop path, ``(O, B)``."""
+    """Returns outputs of numbered primitives of an edge, times their factors and drop path's ``(O, B)``."""
     terms = []
     for o, primitive in primitives:
         term = state.through(primitive, reference, factor[..., o], o)

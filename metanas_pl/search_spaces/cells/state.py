@@ -34,9 +34,9 @@ class State:
         factor: Tensor | None = None,
         number: int | None = None,
     ) -> Tensor:
-        """What ``primitive(x, reference, factor)`` is.
+        """Returns what ``primitive(x, reference, factor)`` is.
 
-        ``number`` tells which primitive it is, if others of that number may read this state: without
+        ``number`` says which primitive it is, if others of that number may read this state: without
         parameters, they give the same.
         """
         if isinstance(primitive, Rectifying) and primitive.relu:

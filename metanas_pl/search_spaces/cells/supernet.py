@@ -90,7 +90,7 @@ class Supernet(CellNetwork):
         return len(self.cells), n_edges, len(self.primitives)
 
     def usage(self, mixing: Mixing) -> Mixing:
-        """Probability of each primitive on each edge that it is part of the network, ``(E, O)``."""
+        """Returns probability of each primitive on each edge that it is part of the network, ``(E, O)``."""
         paths = {**self.of_kind("operation", mixing), **self.of_kind("input_pair", mixing)}
         nodes = ((cell, i) for cell in CELL_TYPES for i in range(self.n_nodes))
         return {
@@ -100,7 +100,7 @@ class Supernet(CellNetwork):
         }
 
     def choices(self) -> dict[str, list[list[list[nn.Module]]]]:
-        """Modules behind :meth:`usage`, ``[edge][primitive]``, one of every cell of the type."""
+        """Returns modules behind :meth:`usage`, ``[edge][primitive]``, one of every cell of the type."""
         modules: dict[str, list[list[list[nn.Module]]]] = {}
         for cell in self.cells:
             for i, edges in enumerate(cell.nodes):  # type: ignore[union-attr, arg-type]
@@ -112,11 +112,11 @@ class Supernet(CellNetwork):
         return modules
 
     def auxiliary_modules(self) -> list[nn.Module]:
-        """The auxiliary skip connections."""
+        """Returns the auxiliary skip connections."""
         return [cell.skips for cell in self.cells]  # type: ignore[misc]
 
     def prune(self, mixing: Mixing) -> Mixing:
-        """One-hot primitives; one pair, or the two strongest edges (DARTS), of each node."""
+        """Returns one-hot primitives on one pair, or the two strongest edges (DARTS), of each node."""
         pruned = dict(mixing)  # edge weights scale what stays
         for name, weight in self.of_kind("input_pair", mixing).items():
             pruned[name] = one_hot(weight)
@@ -130,19 +130,19 @@ class Supernet(CellNetwork):
         return pruned
 
     def eligible(self, weight_EO: Tensor) -> Tensor:
-        """All but ``none``, which no genotype names (DARTS)."""
+        """Returns all but ``none``, which no genotype names (DARTS)."""
         if NONE not in self.primitives:
             return weight_EO
         none = torch.arange(weight_EO.shape[-1], device=weight_EO.device)
         return weight_EO.masked_fill(none == self.primitives.index(NONE), -torch.inf)
 
     def _strongest_edges(self, mixing: Mixing, cell: str, node: int) -> Tensor:
-        """The two edges of a node whose best primitive weighs most (DARTS, section 2.4)."""
+        """Returns the two edges of a node whose best primitive weighs most (DARTS, section 2.4)."""
         strength = self.eligible(mixing[f"{cell}_{node}"]).max(-1).values
         return (strength * edge_factors(mixing, cell, node)).topk(2).indices
 
     def genotype(self, mixing: Mixing) -> Genotype:
-        """The strongest primitive on the inputs that :meth:`prune` keeps."""
+        """Returns the strongest primitive on the inputs that :meth:`prune` keeps."""
         cells = {
             cell: tuple(self._genes(mixing, cell, i) for i in range(self.n_nodes))
             for cell in CELL_TYPES

@@ -24,14 +24,14 @@ class Architecture(ABC):
 
     @abstractmethod
     def _cell(self, name: str) -> tuple[Cell, tuple[int, ...]]:
-        """Nodes and output states of a cell of ``CELL_NAMES``."""
+        """Returns nodes and output states of a cell of ``CELL_NAMES``."""
 
     @abstractmethod
     def to_json(self) -> str:
-        """The architecture as JSON text, which the class reads again."""
+        """Returns the architecture as JSON text, which the class reads again."""
 
     def cell(self, name: str) -> tuple[Cell, tuple[int, ...]]:
-        """Nodes and output states of the cell called ``name``.
+        """Returns nodes and output states of the cell called ``name``.
 
         Raises:
             UserError: there is no such cell.
@@ -41,11 +41,11 @@ class Architecture(ABC):
         return self._cell(name)
 
     def save(self, path: str | Path) -> None:
-        """Write :meth:`to_json` to ``path``."""
+        """Writes :meth:`to_json` to ``path``."""
         Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
 
     def to_dot(self, cell: str) -> str:
-        """Graphviz text of one cell, for ``dot -Tsvg``.
+        """Returns Graphviz text of one cell, for ``dot -Tsvg``.
 
         Raises:
             UserError: there is no such cell.
@@ -63,7 +63,7 @@ class Architecture(ABC):
 
 
 def read_text(name_or_path: str | Path, expected: str) -> str:
-    """Content of a file that a user named.
+    """Returns the content of a file that a user named.
 
     Raises:
         UserError: there is no such file (it must be what ``expected`` says), or it holds no text.

@@ -49,7 +49,7 @@ def _checked_gene(gene: object, where: str, n_states: int) -> Gene:
 
 
 def checked_concat(outputs: object, where: str, n_nodes: int) -> tuple[int, ...]:
-    """Output states of a cell with two inputs as a tuple; an empty list means all its nodes.
+    """Returns the output states of a cell with two inputs as a tuple; an empty list means all its nodes.
 
     Raises:
         UserError: they are not distinct nodes.
@@ -86,7 +86,7 @@ def brief(value: object) -> str:
 
 
 def cell_text(cell: Cell) -> str:
-    """One line, nodes separated by bars.
+    """Returns one line, nodes separated by bars.
 
     >>> cell_text(((("conv_3x3", 0),), (("skip_connect", 2), ("conv_3x3", 1))))
     '(conv_3x3,0) | (skip_connect,2)(conv_3x3,1)'
@@ -95,7 +95,7 @@ def cell_text(cell: Cell) -> str:
 
 
 def cell_from_text(text: str) -> Cell:
-    """Inverse of :func:`cell_text`; what is not a gene is passed over.
+    """Returns the inverse of :func:`cell_text`; what is not a gene is passed over.
 
     >>> cell_from_text("(conv_3x3,0) | (skip_connect,2)(conv_3x3,1)")[1]
     (('skip_connect', 2), ('conv_3x3', 1))

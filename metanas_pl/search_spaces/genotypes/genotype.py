@@ -75,7 +75,7 @@ class Genotype(Architecture):
         return getattr(self, name), getattr(self, f"{name}_concat")
 
     def to_dict(self) -> dict[str, list]:
-        """Lists, strings and integers only: what JSON and YAML hold.
+        """Returns lists, strings and integers only, as JSON and YAML hold them.
 
         >>> PUBLISHED["metanas_v1"].to_dict()["normal"][0]
         [['conv_3x3', 0], ['conv_3x3', 1]]
@@ -87,7 +87,7 @@ class Genotype(Architecture):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Genotype:
-        """Inverse of :meth:`to_dict`; ``normal_concat`` and ``reduce_concat`` may be left out.
+        """Returns the inverse of :meth:`to_dict`; ``normal_concat`` and ``reduce_concat`` may be left out.
 
         Raises:
             UserError: keys are missing or unknown, or a value does not fit.
@@ -107,7 +107,7 @@ class Genotype(Architecture):
         return cls(**data)
 
     def to_json(self) -> str:
-        """Compact JSON with one node per line.
+        """Returns the compact JSON with one node per line.
 
         >>> print(Genotype([[("conv_3x3", 0)], [("conv_3x3", 2)]], [[("conv_3x3", 1)]]).to_json())
         {
@@ -132,7 +132,7 @@ class Genotype(Architecture):
 
     @classmethod
     def from_json(cls, text: str) -> Genotype:
-        """Read :meth:`to_json`.
+        """Reads :meth:`to_json`.
 
         Raises:
             UserError: the text is not JSON, or not a genotype.
@@ -150,7 +150,7 @@ class Genotype(Architecture):
 
     @classmethod
     def from_text(cls, text: str) -> Genotype:
-        """Read ``str(genotype)``; the output is made of all nodes.
+        """Reads ``str(genotype)``; the output is made of all nodes.
 
         Raises:
             UserError: there are no two cells in the text.
@@ -163,7 +163,7 @@ class Genotype(Architecture):
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Genotype:
-        """A published genotype by name, or one read from a JSON file.
+        """Returns a published genotype by name, or one read from a JSON file.
 
         Raises:
             UserError: neither a published name nor a file, or the file holds no genotype.

@@ -65,7 +65,7 @@ class Nasbench201Genotype(Architecture):
 
     @classmethod
     def from_text(cls, text: str) -> Nasbench201Genotype:
-        """Read an architecture string ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
+        """Reads an architecture string ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``.
 
         Raises:
             UserError: it has another form.
@@ -81,12 +81,12 @@ class Nasbench201Genotype(Architecture):
         return genotype
 
     def to_json(self) -> str:
-        """The architecture string in a JSON mapping."""
+        """Returns the architecture string in a JSON mapping."""
         return json.dumps({_KEY: str(self)})
 
     @classmethod
     def load(cls, text_or_path: str | Path) -> Nasbench201Genotype:
-        """An architecture from its string, or from a JSON file that :meth:`save` wrote.
+        """Returns an architecture from its string, or from a JSON file that :meth:`save` wrote.
 
         Raises:
             UserError: neither a string of that form nor such a file.
@@ -105,7 +105,7 @@ class Nasbench201Genotype(Architecture):
 
 
 def all_genotypes() -> Iterator[Nasbench201Genotype]:
-    """All 5^6 = 15,625 architectures, the operation of the last edge changing fastest.
+    """Returns all 5^6 = 15,625 architectures, the operation of the last edge changing fastest.
 
     >>> print(next(all_genotypes()))
     |none~0|+|none~0|none~1|+|none~0|none~1|none~2|

@@ -23,7 +23,7 @@ from metanas_pl.types import ArchitectureParameter, Mixing
 
 
 def make_operation(name: str, channels: int, affine: bool) -> nn.Module:
-    """One of ``OPERATIONS``; convolutions are ReLU, convolution, batch norm, and pooling has no norm."""
+    """Makes one of ``OPERATIONS``; convolutions are ReLU, convolution, norm, and pooling has no norm."""
     builders: dict[str, Callable[[], nn.Module]] = {
         "none": lambda: Zero(1),
         "skip_connect": Identity,
@@ -38,7 +38,7 @@ class Cell201(nn.Module):
     """A cell whose last node is its output.
 
     ``names[i]`` holds for each edge into node i the operations on it: all of them in a supernet, where
-    mixing weights tell how much of each, one in the network of an architecture.
+    mixing weights say how much of each, one in the network of an architecture.
     """
 
     def __init__(
@@ -120,11 +120,11 @@ class Skeleton201(SearchSpace):
         self.head = Head(widths[-1], n_ways)
 
     def cells(self) -> list[Cell201]:
-        """All cells in order."""
+        """Returns all cells in order."""
         return [m for m in self.modules() if isinstance(m, Cell201)]
 
     def features(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
-        """Features ``(B, 4 C)``."""
+        """Returns features ``(B, 4 C)``."""
         x = self.stem(x, context.reference)
         for index, stage in enumerate(self.stages):
             if index:
@@ -160,20 +160,20 @@ class Nasbench201Supernet(Skeleton201):
         return [ArchitectureParameter(f"cell_{i}", shape) for i, shape in enumerate(sizes)]
 
     def prune(self, mixing: Mixing) -> Mixing:
-        """The largest weight of each edge becomes 1, the others 0."""
+        """Returns mixing weights with 1 for the largest of each edge and 0 for the others."""
         return {name: one_hot(weight) for name, weight in mixing.items()}
 
     def genotype(self, mixing: Mixing) -> Nasbench201Genotype:
-        """The strongest operation of each edge."""
+        """Returns the strongest operation of each edge."""
         best = (mixing[f"cell_{i}"].argmax(-1).tolist() for i in range(N_NODES))
         return Nasbench201Genotype(tuple(tuple(OPERATIONS[o] for o in node) for node in best))
 
     def usage(self, mixing: Mixing) -> Mixing:
-        """The mixing weights themselves."""
+        """Returns the mixing weights themselves."""
         return mixing
 
     def choices(self) -> dict[str, list[list[list[nn.Module]]]]:
-        """The modules of each operation, ``[edge][operation]``, one of every cell."""
+        """Returns the modules of each operation, ``[edge][operation]``, one of every cell."""
         cells = self.cells()
         return {
             f"cell_{i}": [
@@ -213,5 +213,5 @@ class Nasbench201Network(Skeleton201):
         self._genotype = genotype
 
     def genotype(self, mixing: Mixing) -> Nasbench201Genotype:
-        """The architecture it was built from."""
+        """Returns the architecture it was built from."""
         return self._genotype

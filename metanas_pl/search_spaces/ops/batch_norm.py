@@ -45,7 +45,7 @@ def batch_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 
 
 def statistics(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Mean and ``1 / sqrt(variance + eps)`` of each channel, ``(C,)``; far faster than ``var_mean``."""
+    """Computes mean and ``1 / sqrt(variance + eps)`` per channel, ``(C,)``; faster than ``var_mean``."""
     mean = x.mean((0, 2, 3))
     variance = (x - _wide(mean)).square().mean((0, 2, 3))
     return mean, torch.rsqrt(variance + eps)

@@ -25,7 +25,7 @@ tensor the weight of each row, ``(B,)``, or of each row and task, ``(B, T)``."""
 
 
 def has_routes(x: Tensor) -> bool:
-    """Whether faster routes exist for ``x``: on the CPU, and for plain tensors, outside ``torch.func``."""
+    """Returns whether ``x`` has faster routes: on the CPU, as a plain tensor, outside ``torch.func``."""
     return x.device.type == "cpu" and torch.func.debug_unwrap(x) is x
 
 
@@ -73,7 +73,7 @@ class Conv(nn.Conv2d):
 
 
 def pointwise(x: Tensor, weight: Tensor, groups: int) -> Tensor:
-    """A 1x1 convolution as matrix products.
+    """Returns a 1x1 convolution as matrix products.
 
     With channels last, the convolution of torch 2.13 for less than 8 channels writes beyond its memory.
     """
@@ -86,7 +86,7 @@ def pointwise(x: Tensor, weight: Tensor, groups: int) -> Tensor:
 
 
 def of_one_channel(x: Tensor, weight: Tensor, tasks: int) -> Tensor:
-    """A convolution of one channel a task as matrix products over the pixels around each pixel."""
+    """Returns a convolution of one channel a task as matrix products over the pixels around each pixel."""
     images, _, height, width = x.shape
     rows, columns = weight.shape[2:]
     patches = F.unfold(x, (rows, columns), padding=(rows // 2, columns // 2))
@@ -96,7 +96,7 @@ def of_one_channel(x: Tensor, weight: Tensor, tasks: int) -> Tensor:
 
 
 def dilated_depthwise(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
-    """A depthwise convolution at stride 1 as a plain one on the ``dilation^2`` grids of every map.
+    """Returns a depthwise convolution at stride 1 as a plain one on the ``dilation^2`` grids of every map.
 
     Oddly, CPU kernels of dilated convolutions are many times slower than those of plain ones.
     """
@@ -106,7 +106,7 @@ def dilated_depthwise(x: Tensor, weight: Tensor, dilation: int) -> Tensor:
 
 
 def _grids(x: Tensor, d: int) -> Tensor:
-    """Every d-th row and column of each map, ``(d*d*B, C, H/d, W/d)``; ``pixel_unshuffle`` is slow."""
+    """Returns each d-th row and column of maps, ``(d*d*B, C, H/d, W/d)``; ``pixel_unshuffle`` is slow."""
     split = x.unflatten(3, (-1, d)).unflatten(2, (-1, d)).permute(3, 5, 0, 1, 2, 4)
     if x.is_contiguous():
         return split.flatten(0, 2)
@@ -114,7 +114,7 @@ def _grids(x: Tensor, d: int) -> Tensor:
 
 
 def _from_grids(grids: Tensor, d: int) -> Tensor:
-    """The maps that :func:`_grids` took apart."""
+    """Returns the maps that :func:`_grids` took apart."""
     split = grids.unflatten(0, (d, d, -1)).permute(2, 3, 4, 0, 5, 1)
     if grids.is_contiguous():
         return split.flatten(4, 5).flatten(2, 3)
@@ -124,7 +124,7 @@ def _from_grids(grids: Tensor, d: int) -> Tensor:
 def normalised(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, reference: Reference = None
 ) -> Tensor:
-    """Batch norm ``(B, C, H, W)`` by the statistics of the rows of ``reference``."""
+    """Returns the batch norm ``(B, C, H, W)`` by the statistics of the rows of ``reference``."""
     if isinstance(reference, Tensor):
         return by_statistics(x, weight, bias, *weighted_statistics(x, reference, eps))
     if reference is None:
@@ -137,7 +137,7 @@ def normalised(
 
 
 def weighted_statistics(x: Tensor, rows: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Mean and ``1 / sqrt(variance + eps)`` of each channel, ``(C,)``, by the weights of the rows."""
+    """Computes mean and ``1 / sqrt(variance + eps)`` per channel, ``(C,)``, by the rows' weights."""
     share = by_row(rows / rows.sum(0), x.shape[1]).to(x.dtype)
     mean = (x.mean((2, 3)) * share).sum(0)
     variance = ((x - mean[:, None, None]).square().mean((2, 3)) * share).sum(0)
@@ -171,7 +171,7 @@ def pool(x: Tensor, kind: str, stride: int, kernel: int = 3) -> Tensor:
 
 
 def total(terms: Sequence[Tensor]) -> Tensor:
-    """The sum of tensors of one shape, added up in place where that is allowed.
+    """Returns the sum of tensors of one shape, added up in place where that is allowed.
 
     >>> total([torch.ones(2), torch.ones(2), torch.ones(2)])
     tensor([3., 3.])
@@ -201,7 +201,7 @@ class Head(nn.Linear):
 
 
 def join(parts: Sequence[Tensor], tasks: int = 1) -> Tensor:
-    """Concatenate the channels of each task, ``(B, T*C_i, H, W) -> (B, T * sum C_i, H, W)``.
+    """Concatenates the channels of each task, ``(B, T*C_i, H, W) -> (B, T * sum C_i, H, W)``.
 
     >>> a, b = torch.zeros(1, 2, 1, 1), torch.ones(1, 2, 1, 1)
     >>> join([a, b], tasks=2).flatten().tolist()
@@ -213,7 +213,7 @@ def join(parts: Sequence[Tensor], tasks: int = 1) -> Tensor:
 
 
 def take(x: Tensor, part: slice, tasks: int = 1) -> Tensor:
-    """A part of the channels of each task."""
+    """Returns a part of the channels of each task."""
     if tasks == 1:
         return x[:, part]
     return x.unflatten(1, (tasks, -1))[:, :, part].flatten(1, 2)
@@ -232,7 +232,7 @@ def dropped(x: Tensor, noise: Tensor) -> Tensor:
 
 
 def by_row(factor: Tensor, channels: int) -> Tensor:
-    """A factor for each image, ``(B,)``, or image and task, ``(B, T)``, for each channel: ``(B, C)``.
+    """Returns factors of images, ``(B,)``, or images and tasks, ``(B, T)``, by channel: ``(B, C)``.
 
     >>> by_row(torch.tensor([[1.0, 2.0]]), 4)
     tensor([[1., 1., 2., 2.]])
@@ -242,7 +242,7 @@ def by_row(factor: Tensor, channels: int) -> Tensor:
 
 
 def by_channel(factor: Tensor, channels: int) -> Tensor:
-    """A factor, ``()`` or one for each task ``(T,)``, as one for each of ``channels``.
+    """Returns a factor, ``()`` or one for each task ``(T,)``, as one for each of ``channels``.
 
     >>> by_channel(torch.tensor([1.0, 2.0]), 4)
     tensor([1., 1., 2., 2.])

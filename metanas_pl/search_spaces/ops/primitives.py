@@ -30,7 +30,7 @@ from metanas_pl.search_spaces.ops.names import NONE
 
 
 class BatchStatNorm(nn.Module):
-    """Batch normalisation by the statistics of the batch at hand; it keeps no running averages."""
+    """Batch normalisation by the statistics of the present batch; it keeps no running averages."""
 
     def __init__(self, channels: int, affine: bool = True, eps: float = 1e-5) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class BatchStatNorm(nn.Module):
     def forward(
         self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
-        """Normalise ``x (B, C, H, W)`` by the statistics of all rows, or those of ``reference``."""
+        """Normalises ``x (B, C, H, W)`` by the statistics of all rows, or those of ``reference``."""
         weight: Tensor | None = self.weight
         bias: Tensor | None = self.bias
         if factor is not None:
@@ -72,7 +72,7 @@ class Rectifying(nn.Module, ABC):
 
     @abstractmethod
     def after_relu(self, x: Tensor, reference: Reference, factor: Tensor | None) -> Tensor:
-        """What follows the ReLU."""
+        """Returns what follows the ReLU."""
 
 
 class ConvNorm(Rectifying):
@@ -157,7 +157,7 @@ class Identity(nn.Module):
     def forward(
         self, x: Tensor, reference: Reference = None, factor: Tensor | None = None
     ) -> Tensor:
-        """Return ``x``, times the factor."""
+        """Returns ``x``, times the factor."""
         return scaled(x, factor)
 
 
@@ -165,7 +165,7 @@ class Twice(Rectifying, nn.ModuleList):
     """Two primitives that begin with ReLU, one after the other."""
 
     def after_relu(self, x: Tensor, reference: Reference, factor: Tensor | None) -> Tensor:
-        """Apply both; the factor is that of the second."""
+        """Applies both; the factor is that of the second."""
         first, second = self
         return second(first(x, reference, rectified=True), reference, factor)
 
@@ -189,7 +189,7 @@ def _factorized_5(channels: int, stride: int, affine: bool) -> nn.Module:
 
 
 def _sep(channels: int, kernel: int, stride: int, affine: bool) -> nn.Module:
-    """The separable convolution applied twice; only the first has the stride."""
+    """Returns the separable convolution applied twice; only the first has the stride."""
     return Twice([separable(channels, kernel, s, affine) for s in (stride, 1)])
 
 
@@ -211,7 +211,7 @@ BUILDERS: dict[str, Callable[[int, int, bool], nn.Module]] = {
 def make_primitive(
     name: str, channels: int, stride: int, affine: bool, pool_norm: bool = True
 ) -> nn.Module:
-    """Build the primitive called ``name``; ``pool_norm`` puts batch norm after pooling.
+    """Builds the primitive called ``name``; ``pool_norm`` puts batch norm after pooling.
 
     Raises:
         UserError: there is no such primitive.

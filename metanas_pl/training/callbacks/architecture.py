@@ -28,15 +28,15 @@ class ArchitectureHistory(pl.Callback):
         self._rows: list[dict[str, float]] = []
 
     def state_dict(self) -> dict[str, list[dict[str, float]]]:
-        """The history belongs to a checkpoint."""
+        """Returns the history, which belongs to a checkpoint."""
         return {"rows": self._rows}
 
     def load_state_dict(self, state_dict: dict[str, list[dict[str, float]]]) -> None:
-        """Go on with the history of a checkpoint."""
+        """Continues the history of a checkpoint."""
         self._rows = list(state_dict["rows"])
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Add a row to the history."""
+        """Adds a row to the history."""
         module = cast("MetaNASModule", pl_module)
         if not trainer.sanity_checking and len(module.alphas):
             row = {"step": float(trainer.global_step)}
@@ -46,7 +46,7 @@ class ArchitectureHistory(pl.Callback):
 
     @rank_zero_only
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw the history, also where a resumed run had nothing left to train."""
+        """Draws the history, also where a resumed run had nothing left to train."""
         if self._rows:
             from metanas_pl.plotting import draw_history, save_figure
 
@@ -56,7 +56,7 @@ class ArchitectureHistory(pl.Callback):
 
     @rank_zero_only
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write and draw the tested meta-genotype."""
+        """Writes and draws the tested meta-genotype."""
         genotype = cast("MetaNASModule", pl_module).genotype()
         if genotype is None:
             return

@@ -1,4 +1,4 @@
-"""Checkpoints that stay with their run folder, also where it is copied or a run goes on in another one."""
+"""Checkpoints that stay with their run folder, also where it is copied or a run resumes in another one."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class RunCheckpoint(ModelCheckpoint):
     """Lightning's ModelCheckpoint, with paths that are relative to its folder.
 
     Lightning stores absolute paths: a copied run folder would test the best checkpoint of the original, and
-    a run that goes on in another folder would forget the score of its best.
+    a run that resumes in another folder would forget the score of its best.
     """
 
     def state_dict(self) -> Settings:
-        """Lightning's, with paths below the folder of the checkpoints."""
+        """Returns Lightning's state, with paths relative to the folder of the checkpoints."""
         state = super().state_dict()
         folder = str(state["dirpath"])
         return {**_with_paths(state, lambda path: below(path, folder)), "dirpath": ""}
@@ -38,7 +38,7 @@ class RunCheckpoint(ModelCheckpoint):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint
     ) -> None:
-        """Before a training goes on, see to it that its best so far is in this folder."""
+        """Makes sure, before a training resumes, that its best so far is in this folder."""
         state = checkpoint["callbacks"].get(self.state_key)
         self._goes_on = trainer.state.fn == TrainerFn.FITTING
         if state is None or not self._goes_on:
@@ -55,7 +55,7 @@ class RunCheckpoint(ModelCheckpoint):
             )
 
     def _brings(self, name: str, origin: Path, step: int) -> bool:
-        """Whether the best checkpoint is here, or could be copied from beside the one that is loaded.
+        """Returns whether the best checkpoint is here, or was copied from beside the one that is loaded.
 
         One of more than ``step`` outer steps is the best of another continuation.
         """
@@ -70,7 +70,7 @@ class RunCheckpoint(ModelCheckpoint):
         return False
 
     def load_state_dict(self, state_dict: Settings) -> None:
-        """Restore the scores and paths of the best so far, if it is here."""
+        """Restores the scores and paths of the best so far, if it is here."""
         if self._goes_on and (self._keeps or not state_dict["best_model_path"]):
             old, here = state_dict["dirpath"], str(self.dirpath)
             state = _with_paths(state_dict, lambda path: str(Path(here, below(path, old))))
@@ -78,7 +78,7 @@ class RunCheckpoint(ModelCheckpoint):
 
 
 def below(path: str, folder: str) -> str:
-    """The part of ``path`` below ``folder``; its last part, if it lies elsewhere.
+    """Returns the part of ``path`` below ``folder``; its last part, if it lies elsewhere.
 
     >>> below("/runs/a/checkpoints/best.ckpt", "/runs/a/checkpoints"), below("best.ckpt", "")
     ('best.ckpt', 'best.ckpt')
@@ -90,7 +90,7 @@ def below(path: str, folder: str) -> str:
 
 
 def _with_paths(state: Settings, change: Callable[[str], str]) -> Settings:
-    """The state with every path changed that is not empty."""
+    """Returns the state with every path changed that is not empty."""
     paths = {key: change(state[key]) if state[key] else "" for key in PATHS}
     best = {change(path): score for path, score in state["best_k_models"].items()}
     return {**state, **paths, "best_k_models": best}

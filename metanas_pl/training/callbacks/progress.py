@@ -91,7 +91,7 @@ class EpisodeProgressBar(StepProgressBar):
             if key in shown:
                 fields[name] = f"{shown[key].item():.3f}"
         if "alpha/entropy" in shown and len(module.alphas):
-            nas, falls = module.nas, not module.clock.warm_up
+            nas, falls = module.nas, not module.progress.warm_up
             if nas.anneals:
                 fields["T"] = f"{nas.t_max:g}→{nas.t_min:g}" if falls else f"{nas.t_max:g}"
             fields["entropy"] = f"{shown['alpha/entropy'].item():.2f}"

@@ -14,7 +14,7 @@ class MedianPruning(pl.Callback):
     """End the training of a trial whose best validation is below the median of the other trials.
 
     The median stopping rule of Google Vizier (Golovin et al. 2017): others count by their best until the
-    same outer step, as their ``metrics.csv`` tells it. So it works with every sweeper and launcher whose
+    same outer step, as their ``metrics.csv`` has it. So it works with every sweeper and launcher whose
     trials write to one disk. A stopped trial is tested and reported like any other.
 
     Args:
@@ -36,7 +36,7 @@ class MedianPruning(pl.Callback):
         self._best = float("-inf")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Compare; the first process decides for all."""
+        """Compares; the first process decides for all."""
         if trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING:
             return
         self._best = max(self._best, float(trainer.callback_metrics[self.monitor]))
@@ -58,7 +58,7 @@ class MedianPruning(pl.Callback):
 
 
 def best_until(file: Path, key: str, step: int) -> float | None:
-    """Largest value of a column up to ``step``; None if the trial did not come that far."""
+    """Returns the largest value of a column up to ``step``; None if the trial did not come that far."""
     with file.open(encoding="utf-8", newline="") as rows:
         values = [
             (int(row["step"]), float(row[key])) for row in csv.DictReader(rows) if row.get(key)

@@ -43,15 +43,15 @@ class SkippedEpisodes(pl.Callback):
         self._recent: list[int] = []
 
     def state_dict(self) -> dict[str, int | list[int]]:
-        """How many rows there are, and the counts of the last outer steps."""
+        """Returns how many rows there are, and the counts of the last outer steps."""
         return {"n_rows": self._file.n_rows, "recent": self._recent}
 
     def load_state_dict(self, state_dict: Settings) -> None:
-        """Go on after these."""
+        """Continues after these."""
         self._n_rows, self._recent = int(state_dict["n_rows"]), list(state_dict["recent"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave in the file what belongs to the checkpoint, if there is one of this folder."""
+        """Leaves in the file what belongs to the checkpoint, if there is one of this folder."""
         if trainer.is_global_zero:
             if self._n_rows and is_inside(trainer.ckpt_path, self.run_dir):
                 self._file.cut(self._n_rows)
@@ -61,7 +61,7 @@ class SkippedEpisodes(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: object
     ) -> None:
-        """After an outer step add its skipped episodes.
+        """Adds the skipped episodes of an outer step.
 
         Raises:
             RunFailed: too many are skipped.

@@ -23,7 +23,7 @@ class Utilisation(pl.Callback):
     """
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin to count."""
+        """Begins to count."""
         self._begin_window(trainer)
 
     def _begin_window(self, trainer: pl.Trainer) -> None:
@@ -32,15 +32,15 @@ class Utilisation(pl.Callback):
         self._waited = _waited(trainer)
 
     def on_train_batch_start(self, *args: object) -> None:
-        """Start the clock of a batch."""
+        """Starts the clock of a batch."""
         self._begin = time.perf_counter()
 
     def on_before_backward(self, trainer: pl.Trainer, *args: object) -> None:
-        """Start the clock of the exchange."""
+        """Starts the clock of the exchange."""
         self._begin_exchange = _now(trainer)
 
     def on_after_backward(self, trainer: pl.Trainer, *args: object) -> None:
-        """Stop it."""
+        """Stops it."""
         if trainer.world_size > 1:
             self._exchange += _now(trainer) - self._begin_exchange
 
@@ -52,7 +52,7 @@ class Utilisation(pl.Callback):
         batch: Episodes,
         *args: object,
     ) -> None:
-        """Log what Lightning is about to write."""
+        """Logs what Lightning is about to write."""
         self._busy += time.perf_counter() - self._begin
         self._n_tasks += len(batch.index) * trainer.world_size
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
@@ -70,12 +70,12 @@ class Utilisation(pl.Callback):
 
 
 def _waited(trainer: pl.Trainer) -> float:
-    """Seconds that the training loader has kept this process waiting; another loader does not tell."""
+    """Returns seconds that this process waited for the training loader; other loaders do not count them."""
     return float(getattr(trainer.train_dataloader, "waited", math.nan))
 
 
 def _now(trainer: pl.Trainer) -> float:
-    """The time, after the device has done what it was told."""
+    """Returns the time, after the device has done what it was told."""
     if trainer.world_size > 1 and trainer.strategy.root_device.type == "cuda":
         torch.cuda.synchronize(trainer.strategy.root_device)
     return time.perf_counter()

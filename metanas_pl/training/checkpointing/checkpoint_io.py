@@ -25,7 +25,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: Checkpoint, path: str | Path, storage_options: object = None
     ) -> None:
-        """Write beside ``path`` and rename.
+        """Writes beside ``path`` and renames it.
 
         Raises:
             RunFailed: there is no space left; the old checkpoint stays.

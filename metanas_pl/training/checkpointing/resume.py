@@ -1,4 +1,4 @@
-"""Where a run goes on, and which file of a run folder is meant."""
+"""Where a run resumes, and which file of a run folder is meant."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ BEST, LAST = "best", "last"  # ckpt_path: the best and the newest of a run folde
 
 
 def choose_checkpoint(config: Config) -> str | None:
-    """Path of the checkpoint to go on with: what ``ckpt_path`` names, or the newest of the run folder.
+    """Returns the checkpoint to resume from: what ``ckpt_path`` names, or the newest of the run folder.
 
-    ``resume=auto`` begins anew where the run folder has none; ``ckpt_path=last`` refuses to.
+    ``resume=auto`` starts a new run where the run folder has none; ``ckpt_path=last`` refuses to.
 
     Raises:
         UserError: there is no such checkpoint.
@@ -33,7 +33,7 @@ def choose_checkpoint(config: Config) -> str | None:
 
 
 def find(name: str, run_dir: str | Path, default: str = BEST) -> str:
-    """The file that ``ckpt_path`` means.
+    """Returns the file that ``ckpt_path`` means.
 
     Args:
         name: a file; ``best`` or ``last`` (the newest) of ``run_dir``; or a run folder, alone or with one
@@ -65,7 +65,7 @@ def find(name: str, run_dir: str | Path, default: str = BEST) -> str:
 
 
 def newest(folder: Path) -> Path | None:
-    """The checkpoint of the most outer steps, the last written of several; what does not load is none."""
+    """Returns the checkpoint of the most outer steps, the last written of several that load."""
     found = []
     for path in folder.glob("*.ckpt"):
         step = step_in(path)
@@ -75,7 +75,7 @@ def newest(folder: Path) -> Path | None:
 
 
 def step_in(path: Path) -> int | None:
-    """Outer steps behind a file; None if it is no checkpoint that loads."""
+    """Returns outer steps behind a file; None if it is no checkpoint that loads."""
     from metanas_pl.training.checkpointing import checkpoint
 
     try:
@@ -85,7 +85,7 @@ def step_in(path: Path) -> int | None:
 
 
 def steps_of(content: Checkpoint) -> int:
-    """Outer steps behind a checkpoint.
+    """Returns outer steps behind a checkpoint.
 
     Raises:
         UserError: it does not say.
@@ -96,7 +96,7 @@ def steps_of(content: Checkpoint) -> int:
 
 
 def is_inside(path: str | Path | None, folder: str | Path) -> bool:
-    """Whether there is a ``path``, and it lies in ``folder``.
+    """Returns whether there is a ``path``, and it lies in ``folder``.
 
     >>> is_inside("runs/a/checkpoints/last.ckpt", "runs/a"), is_inside(None, "runs/a")
     (True, False)
@@ -105,7 +105,7 @@ def is_inside(path: str | Path | None, folder: str | Path) -> bool:
 
 
 def recount_batches(checkpoint: Checkpoint, n_tasks: int) -> None:
-    """Count the batches of a checkpoint's epoch as batches of ``n_tasks``, in place.
+    """Counts the batches of a checkpoint's epoch as batches of ``n_tasks``, in place.
 
     Lightning accumulates by that count, and a resumed run may accumulate where there were more ranks. A
     batch after which it was saved is not completed: at a resume Lightning adds it as one.

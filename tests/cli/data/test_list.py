@@ -21,7 +21,7 @@ def test_an_empty_cache(command: Command, cache: Path) -> None:
     for name in SOURCES:
         assert "not yet" in line(answer.out, f"{name} ")
     omniglot = line(answer.out, "omniglot ")
-    assert "1,623 handwritten" in omniglot and " MIT " in omniglot and " 16 MB " in omniglot
+    assert "1,623 handwritten" in omniglot and " MIT " in omniglot and " 15.9 MB " in omniglot
     assert line(answer.out, "cache:") == f"cache: {cache}"
 
 

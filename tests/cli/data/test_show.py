@@ -37,7 +37,7 @@ def test_the_picture_and_its_place(
 def test_the_title_and_the_names_tell_the_episode(omniglot_like: ClassStore) -> None:
     dataset = EpisodeDataset(omniglot_like, "val", 3, 1, 1, n_episodes=8, seed=0)
     texts = [text.get_text() for text in draw_episode(dataset, 7).axes[0].texts]
-    assert texts[0] == "toy, val split, episode 7: 3-way 1-shot, queries a class: 1"
+    assert texts[0] == "toy, val split, episode 7: 3-way 1-shot, queries per class: 1"
     names = [info.name for info in dataset.episode_classes(7)]
     assert texts[3:] == [text for name in names for text in (name, "toy")]
 

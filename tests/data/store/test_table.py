@@ -61,7 +61,7 @@ def test_what_does_not_fit(folder: Path, change: Callable[[Table], None]) -> Non
     table = json.loads((folder / "store.json").read_text())
     change(table)
     (folder / "store.json").write_text(json.dumps(table))
-    with pytest.raises(ValueError, match=r"store\.json is damaged.*delete .*it is built anew"):
+    with pytest.raises(ValueError, match=r"store\.json is damaged.*delete .*it is built again"):
         ClassStore.open(folder)
 
 

@@ -20,10 +20,11 @@ def test_best_until(tmp_path: Path) -> None:
     assert found == [None, 0.5, 0.7, 0.7, None]
 
 
-@pytest.mark.parametrize(("others", "steps"), [((0.99, 0.98, 0.0), 2), ((0.0, 0.01, 0.99), 6)])
+@pytest.mark.parametrize(("others", "steps"), [((1.2, 1.1, 0.0), 2), ((-0.2, -0.1, 1.0), 6)])
 def test_a_trial_below_the_median_ends(
     images: Path, others: tuple[float, ...], steps: int, tmp_path: Path
 ) -> None:
+    """No accuracy of its own is above 1 or below 0, so it is known on which side of their median it is."""
     sweep = tmp_path / "sweep"
     for i, accuracy in enumerate(others):
         (sweep / str(i)).mkdir(parents=True)

@@ -30,7 +30,7 @@ VARIANTS = {
     "workers": ("data.num_workers=2",),
     "no_validation": ("trainer.limit_val_batches=0",),
     "min_steps": (f"trainer.min_steps={N_STEPS}", "trainer.min_epochs=2"),
-    "pruned": ("nas.meta_prune_interval=1", "nas.meta_prune_threshold=0.124", "nas.t_min=0.01"),
+    "pruned": ("nas.meta_prune_interval=1", "nas.meta_prune_threshold=0.3", "nas.t_min=0.01"),
 }
 
 
@@ -207,7 +207,7 @@ def test_a_finished_run_is_prolonged(images: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_ctrl_c_on_the_command_line(images: Path, tmp_path: Path) -> None:
     """A signal from outside at any time; the message's command ends like an undisturbed run."""
-    n_steps = 20
+    n_steps = 12
     more = [f"trainer.max_steps={n_steps}", "data.n_train_episodes=20", "data.n_val_episodes=1"]
     arguments = [*options(images, tmp_path / "a", "fresh"), *more]
     process = runs.start("train", [*arguments, *runs.TELL_SLOWLY], tmp_path)
