@@ -296,11 +296,8 @@ class MetaNASModule(EpisodesOnly):
 
     def _evaluate(self, batch: Episodes, stage: str) -> Evaluation:
         check_batch(batch, self.image_shape)
-        plan = self.evaluation
-        if stage == "val" and self.progress.warm_up:  # as it trains: no alpha-step, and T at t_max
-            plan = replace(plan, arch_steps=0, t_min=self.nas.t_max)
-        result = self.learner.evaluate(
-            self.theta(), batch, seed=self.seed, mask=self.mask(), plan=plan
+        result = self.learner.evaluate(  # in warm-up, too: the best is compared by one protocol
+            self.theta(), batch, seed=self.eval_seed, mask=self.mask(), plan=self.evaluation
         )
         check_finite(result, batch.index, stage)
         values = {key: getattr(result, field) for key, field in ACCURACIES.items()}
