@@ -186,11 +186,11 @@ def test_meta_pruning_compares_the_weights_of_the_method() -> None:
         ("imaml", "fair_darts"),
         ("protonet", "drnas"),
         ("meta_sgd", "pc_darts"),
-        ("anil", "fixed"),
+        ("anil", "darts_first_order nas.cost.kind=flops"),
     ],
 )
 def test_a_module_can_be_copied_and_pickled(meta: str, nas: str, tmp_path: Path) -> None:
-    options = [f"meta={meta}", f"nas={nas}", "space.channels=4", f"run_dir={tmp_path}"]
+    options = [f"meta={meta}", *f"nas={nas}".split(), "space.channels=8", f"run_dir={tmp_path}"]
     module = factories.make_module(app.to_config(compose(options)))
     for copy in (deepcopy(module), pickle.loads(pickle.dumps(module))):
         assert_equal(copy.state_dict(), module.state_dict())
