@@ -21,7 +21,7 @@ PRUNES = {"meta_prune_interval": 2, "meta_prune_threshold": 0.5, "t_max": 0.01, 
 
 
 class Trajectory(pl.Callback):
-    """Keeps the parameters after each outer step, or at the end of each epoch."""
+    """Keeps the parameters after each outer step, or at the start of each epoch."""
 
     def __init__(self, epochs: bool = False) -> None:
         self.epochs, self.points = epochs, list[Params]()
@@ -31,7 +31,7 @@ class Trajectory(pl.Callback):
         if not self.epochs:
             self.points.append(parameters(module))
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
+    def on_train_epoch_start(self, trainer: pl.Trainer, module: Any) -> None:
         if self.epochs:
             self.points.append(parameters(module))
 
@@ -99,6 +99,7 @@ def test_a_stochastic_average_is_the_mean_over_epochs() -> None:
     module, path = make_module("fomaml", nas=PRUNES), Trajectory(epochs=True)
     averaging = StochasticWeightAveraging(0.01, 1, annealing_epochs=1)
     trainer(callbacks=[path, averaging], max_epochs=4).fit(module, loader(), loader())
-    averaged = path.points[1:]
-    expected = {k: torch.stack([p[k] for p in averaged]).mean(0) for k in averaged[0]}
+    points = path.points  # Lightning adds one whenever an epoch begins
+    expected = {k: torch.stack([p[k] for p in points]).mean(0) for k in points[0]}
+    assert len(points) == 4 and any((points[0][k] != points[-1][k]).any() for k in expected)
     torch.testing.assert_close(parameters(module), expected, rtol=1e-5, atol=1e-6)
