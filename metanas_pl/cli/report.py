@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from metanas_pl.training.episode_records import Rows
 
 PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
-COSTS = {"parameters": "parameters", "flops": "FLOPs an image"}
+COSTS = {"parameters": "parameters", "flops": "FLOPs per image"}
 Results = dict[str, Any]
 
 
 def summarize(rows: Rows) -> Results:
-    """Test figures from the rows of the test episodes, in the order of the episodes."""
+    """Returns test figures from the rows of the test episodes, in the order of the episodes."""
     results: Results = {"test/n_episodes": len(rows)}
     names = [*ACCURACIES, *([ALPHAS_HELD] if ALPHAS_HELD in rows[0] else [])]
     column = {n: torch.tensor([r[n] for r in rows], dtype=torch.float64) for n in names}
@@ -70,18 +70,18 @@ def of_the_module(module: MetaNASModule) -> Results:
 
 
 def of_the_data(store: ClassStore) -> Results:
-    """Which images were used, and what was chosen when they were converted (as CUB's crop)."""
+    """Returns which images were used, and how they were converted (such as CUB's crop)."""
     return {"data": {"name": store.meta.name, "checksum": store.checksum, **store.meta.notes}}
 
 
 def environment() -> Results:
-    """Versions of Python and of the packages that decide the figures."""
+    """Returns versions of Python and of the packages that decide the figures."""
     versions = {name: version(name) for name in PACKAGES}
     return {"versions": {"python": platform.python_version(), **versions}}
 
 
 def write(run_dir: Path, results: Results, rows: Rows) -> None:
-    """Write ``results.json`` and ``episodes_test.csv``; what is there is whole."""
+    """Writes ``results.json`` and ``episodes_test.csv``; what is there is whole."""
     write_whole(run_dir / "episodes_test.csv", csv_table(list(rows[0]), rows))
     write_whole(
         run_dir / "results.json", (json.dumps(_without_nan(results), indent=2) + "\n").encode()
@@ -89,7 +89,7 @@ def write(run_dir: Path, results: Results, rows: Rows) -> None:
 
 
 def _without_nan(results: Results) -> Results:
-    """JSON has no NaN: what is not known is null."""
+    """Replaces NaN, which JSON does not have, by null."""
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in results.items()}
 
 
@@ -111,7 +111,7 @@ def by_construction(results: Results) -> set[str]:
 
 
 def log(trainer: pl.Trainer, results: Results) -> None:
-    """Hand the loggers of the first process the numbers that the test has not given them."""
+    """Hands the loggers of the first process the numbers that the test has not given them."""
     if not trainer.is_global_zero:
         return
     numbers = {k: v for k, v in results.items() if isinstance(v, int | float)}
@@ -122,7 +122,7 @@ def log(trainer: pl.Trainer, results: Results) -> None:
 
 
 def print_table(results: Results, title: str) -> None:
-    """Print the results as one table, without rows that are true by construction."""
+    """Prints the results as one table, without rows that are true by construction."""
     from rich.console import Console
     from rich.table import Table
 

@@ -99,7 +99,7 @@ class Config:
 
     ``num_threads``: threads of one CPU operation, per process; None leaves torch's choice. Small networks
     are faster with one. ``ckpt_path``: a checkpoint to go on with; ``last`` is the newest of the run
-    folder. ``resume=auto`` goes on with that, too, and begins anew where there is none.
+    folder. ``resume=auto`` resumes from that, too, and starts a new run where there is none.
     """
 
     experiment: str | None = None
@@ -132,7 +132,7 @@ class Config:
         self._check_ways()
 
     def _check_ways(self) -> None:
-        """Refuse ways that vary where outputs or inner states are those of one number of ways."""
+        """Refuses ways that vary where outputs or inner states are those of one number of ways."""
         carried = self.meta.inner.state == "carried"
         if not (carried or self.meta.head == "learned"):
             return
@@ -145,12 +145,12 @@ class Config:
 
 
 def plain(config: object) -> Settings:
-    """A configuration dataclass (or mapping) as dict of plain values, fit for a checkpoint."""
+    """Returns a configuration dataclass (or mapping) as dict of plain values, fit for a checkpoint."""
     return dict(config) if isinstance(config, dict) else asdict(cast("DataclassInstance", config))
 
 
 def from_plain(schema: type[C], values: object) -> C:
-    """Build ``schema`` from a mapping, typed by OmegaConf, or pass an instance through.
+    """Builds ``schema`` from a mapping, typed by OmegaConf, or passes an instance through.
 
     Raises:
         UserError: an unknown key, or a value of another type or without sense.
@@ -169,7 +169,7 @@ def from_plain(schema: type[C], values: object) -> C:
 
 
 def _reason(error: OmegaConfBaseException, name: str) -> str:
-    """Where in the schema ``name`` something is wrong, and what, in one line."""
+    """Returns where in the schema ``name`` something is wrong, and what, in one line."""
     place = f"{name}.{error.full_key}" if error.full_key else name
     if isinstance(error, ConfigKeyError) and is_dataclass(error.object_type):
         known = [field.name for field in fields(error.object_type)]

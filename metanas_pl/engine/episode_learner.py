@@ -65,7 +65,7 @@ class EpisodeLearner:
         return self.meta.head != "learned"
 
     def alphas_rest(self, progress: OuterProgress) -> bool:
-        """Whether the alphas are not meta-learned now."""
+        """Returns whether the alphas are not meta-learned now."""
         return progress.warm_up or not self.nas.adapts_alphas
 
     def relaxation(
@@ -203,7 +203,7 @@ class EpisodeLearner:
         tasks: TaskBatch,
         states: States | None,
     ) -> tuple[MetaGradient, States | None]:
-        """``of_task`` of every task; one that comes to no finite result leaves the states as they were."""
+        """Computes ``of_task`` for every task; one without a finite result leaves the states alone."""
         results: list[MetaGradient] = []
         for t in range(tasks.query_y.shape[0]):
             results.append(of_task(task(tasks, t), states))
@@ -216,7 +216,7 @@ class EpisodeLearner:
         return pytree.tree_map(lambda *parts: torch.stack(parts), *results), states
 
     def _of_theta(self, gradient: Theta, theta: Theta, progress: OuterProgress) -> Theta:
-        """Zero the gradients, of every task, of what is not meta-learned now."""
+        """Zeroes the gradients, of every task, of what is not meta-learned now."""
         weights, alphas, hyper = gradient
         if self.head_rests:
             n_tasks = len(next(iter(weights.values())))

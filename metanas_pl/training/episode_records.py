@@ -39,7 +39,7 @@ def rows_of(
     held: Tensor | None,
     seconds: float,
 ) -> Rows:
-    """A row for each episode of ``batch``: accuracies, costs and genotype of the adapted network.
+    """Returns a row for each episode of ``batch``: accuracies, costs and genotype of the adapted network.
 
     Args:
         space: the search space.
@@ -75,5 +75,5 @@ def n_removed(relaxed: Mixing, pruned: Mixing) -> int:
 
 
 def gathered(rows: Rows) -> Rows:
-    """Rows of all processes, in the order of the episodes."""
+    """Returns rows of all processes, in the order of the episodes."""
     return sorted(of_all_ranks(rows), key=lambda row: float(row["episode"]))

@@ -42,7 +42,7 @@ class TaskTally:
         self._batches: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def add(self, index: Tensor, finite: Tensor, scores: Tensor) -> None:
-        """A batch of this rank.
+        """Adds a batch of this rank.
 
         Args:
             index: numbers of its episodes, ``(T,)``.
@@ -52,7 +52,7 @@ class TaskTally:
         self._batches.append((index, finite, scores))
 
     def close_step(self, strategy: Strategy) -> OuterStep:
-        """End an outer step, with one exchange between the ranks.
+        """Ends an outer step, with one exchange between the ranks.
 
         Args:
             strategy: Lightning's.
@@ -68,13 +68,13 @@ class TaskTally:
         return self._last
 
     def take(self) -> OuterStep | None:
-        """The outer step that ended since the last call; None if there is none."""
+        """Returns the outer step that ended since the last call; None if there is none."""
         last, self._last = self._last, None
         return last
 
 
 def _sums(finite: Tensor, scores: Tensor) -> Tensor:
-    """Tasks, finite tasks, and sums of scores over these."""
+    """Returns numbers of tasks and of finite tasks, and sums of scores over the latter."""
     scores = scores.detach().to(torch.promote_types(scores.dtype, torch.float32))
     n_finite = finite.sum().to(scores)
     total = torch.where(n_finite > 0, scores * n_finite, 0)

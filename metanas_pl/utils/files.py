@@ -24,7 +24,7 @@ FULL = {
 
 @contextmanager
 def space_for(path: Path) -> Iterator[None]:
-    """Say in one line what is full, where writing ``path`` fails for want of space.
+    """Says in one line what is full, where writing ``path`` fails for want of space.
 
     Raises:
         RunFailed: there is no space left.
@@ -42,14 +42,14 @@ def space_for(path: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Give ``path`` this content, as :func:`open_whole` does."""
+    """Gives ``path`` this content, as :func:`open_whole` does."""
     with open_whole(path) as file:
         file.write(content)
 
 
 @contextmanager
 def open_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write; at any moment, a crash included, ``path`` has all of its old content or of the new.
+    """Opens a file for writing; even after a crash ``path`` has all of its old content or of the new.
 
     Raises:
         RunFailed: there is no space left; the old content stays.
@@ -104,7 +104,7 @@ class RowsFile:
         self._columns: list[str] = []
 
     def append(self, rows: Sequence[Mapping[str, object]]) -> None:
-        """Add rows at the end."""
+        """Adds rows at the end."""
         columns = sorted(set(self._columns).union(*rows))
         if columns != self._columns:
             self._write(columns, [*self._read(self.n_rows), *rows])
@@ -114,12 +114,12 @@ class RowsFile:
         self.n_rows += len(rows)
 
     def cut(self, n_rows: int) -> None:
-        """Keep the first ``n_rows`` rows of what is there, be it from an earlier run."""
+        """Keeps the first ``n_rows`` rows of what is there, be it from an earlier run."""
         rows = self._read(n_rows) if self.path.is_file() else []
         self._write(list(rows[0]) if rows else [], rows)
 
     def sync(self) -> None:
-        """See to it that a crash of the machine takes nothing away.
+        """Sees to it that a crash of the machine takes nothing away.
 
         Raises:
             RunFailed: there is no space left, which some file systems say only now.

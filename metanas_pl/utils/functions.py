@@ -23,7 +23,7 @@ class Options(Protocol):
 
 
 def resolve(path: str, key: str) -> Callable[..., Any]:
-    """The function at dotted ``path``.
+    """Returns the function at dotted ``path``.
 
     Raises:
         UserError: there is none; the message names the configuration ``key``.
@@ -44,7 +44,7 @@ def resolve(path: str, key: str) -> Callable[..., Any]:
 def resolve_all(
     config: Options, group: str, names: tuple[str, ...]
 ) -> dict[str, Callable[..., Any] | None]:
-    """The functions that ``config`` names, each with those of ``config.options`` that it takes.
+    """Returns the functions that ``config`` names, each with those of ``config.options`` that it takes.
 
     Args:
         config: a configuration with ``options`` and an attribute (a dotted path or None) for each name.
@@ -73,7 +73,7 @@ def resolve_all(
 
 
 def keyword_only(function: Callable[..., object]) -> tuple[str, ...]:
-    """Names of the keyword-only arguments: the options of a method.
+    """Returns names of the keyword-only arguments: the options of a method.
 
     >>> keyword_only(sorted)
     ('key', 'reverse')

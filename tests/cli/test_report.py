@@ -106,7 +106,7 @@ def test_the_table_has_a_line_for_each_cost(capsys: Any, monkeypatch: Any) -> No
     lines = capsys.readouterr().out.splitlines()
     for label, value in (
         ("parameters after pruning", "1,500 (1,000–2,000)"),
-        ("FLOPs an image after pruning", "3,500,000 (2,000,000–5,000,000)"),
+        ("FLOPs per image after pruning", "3,500,000 (2,000,000–5,000,000)"),
     ):
         (line,) = [line for line in lines if label in line]
         assert value in line

@@ -10,7 +10,14 @@ from benchmarks.endurance._loaders import LOADERS
 from benchmarks.endurance.hostile import Watch, cases
 from metanas_pl.errors import UserError
 
-FEW = {"resumption": 2, "checkpoint_values": 8, "overrides": 5, "sources": 12, "run_folders": 20}
+FEW = {"resumption": 2, "checkpoint_values": 8, "overrides": 5, "sources": 12}
+NUMBERS = [
+    *(pytest.param(name, FEW.get(name, 20), id=name) for name in LOADERS if name != "resumption"),
+    *(
+        pytest.param(name, 10 * FEW.get(name, 20), id=f"{name}, many", marks=pytest.mark.nightly)
+        for name in LOADERS
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -18,9 +25,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("hostile")
 
 
-@pytest.mark.parametrize("name", LOADERS)
-def test_damaged_files_are_taken_or_refused(name: str, folder: Path) -> None:
-    found = cases(name, FEW.get(name, 50), 7, folder / name, Watch())
+@pytest.mark.parametrize(("name", "n_cases"), NUMBERS)
+def test_damaged_files_are_taken_or_refused(name: str, n_cases: int, folder: Path) -> None:
+    found = cases(name, n_cases, 7, folder / f"{name}{n_cases}", Watch())
     assert [outcome.reason for outcome in found if outcome.verdict == "bad"] == []
     assert any(outcome.verdict == "refused" for outcome in found)
 

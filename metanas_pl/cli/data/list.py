@@ -23,11 +23,11 @@ HELP = "which data sets exist, and which of them are in the cache"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """None."""
+    """Adds none."""
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one table of data sets and one of stores."""
+    """Prints one table of data sets and one of stores."""
     console, cache_dir = Console(), default_cache_dir()
     stores = stores_in(cache_dir)
     _print_sources(console, [cached.source for cached in stores])

@@ -13,7 +13,7 @@ from metanas_pl.data.store.inspection import classes_of, slashed
 
 
 def make_table(*columns: str, numbers: tuple[str, ...] = (), **options: Any) -> Table:
-    """A table with a line below its header; the columns ``numbers`` are flush right."""
+    """Returns a table with a line below its header; the columns ``numbers`` are flush right."""
     from rich import box
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, **options)
@@ -24,7 +24,7 @@ def make_table(*columns: str, numbers: tuple[str, ...] = (), **options: Any) -> 
 
 
 def size(n_bytes: int) -> str:
-    """Bytes in units of 1000; nothing is a dash.
+    """Returns bytes in units of 1000; nothing is a dash.
 
     >>> size(0), size(980), size(25_447_808), size(1_100_000_000)
     ('-', '980 bytes', '25.4 MB', '1.1 GB')
@@ -33,13 +33,13 @@ def size(n_bytes: int) -> str:
 
 
 def shape(store: ClassStore) -> str:
-    """Size and colour of the images, such as ``28x28 grey``."""
+    """Returns the size and colour of the images, such as ``28x28 grey``."""
     channels, height, width = store.image_shape
     return f"{height}x{width} {'grey' if channels == 1 else 'colour'}"
 
 
 def print_store(console: Console, store: ClassStore) -> None:
-    """Images, checksum and folder of a store in four lines, none of them cut."""
+    """Prints images, checksum and folder of a store in four lines, none of them cut."""
     rows = {
         "classes": f"{slashed(classes_of(store))} (train/val/test)",
         "images": f"{len(store.images):,} of {shape(store)}",

@@ -28,7 +28,7 @@ class Place(NamedTuple):
 
 
 def label(info: ClassInfo) -> str:
-    """Group and name of a class.
+    """Returns group and name of a class.
 
     >>> label(ClassInfo("character01", "Greek", "test", offset=0, count=20))
     'Greek/character01'
@@ -51,14 +51,14 @@ def slashed(n_classes: Mapping[str, int]) -> str:
 
 
 def all_classes(store: ClassStore) -> list[ClassInfo]:
-    """The classes of all splits."""
+    """Returns the classes of all splits."""
     return [info for split in SPLITS for info in store.classes(split)]
 
 
 def batches(
     store: ClassStore, classes: Iterable[ClassInfo]
 ) -> Iterator[tuple[ClassInfo, int, np.ndarray]]:
-    """Class, number of the first image, and up to ``BATCH`` images ``(n, C, H, W)`` uint8."""
+    """Yields class, number of the first image, and up to ``BATCH`` images ``(n, C, H, W)`` uint8."""
     for info in classes:
         images = store.images[info.offset : info.offset + info.count]
         for start in range(0, info.count, BATCH):
@@ -66,12 +66,12 @@ def batches(
 
 
 def digest(image: np.ndarray) -> bytes:
-    """A hash of 128 bits of the pixels."""
+    """Returns a hash of 128 bits of the pixels."""
     return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
 
 def identical_images(store: ClassStore) -> list[list[Place]]:
-    """Sets of two or more images whose pixels are all equal, found by a hash of 128 bits."""
+    """Returns sets of two or more images whose pixels are all equal, found by a hash of 128 bits."""
     places: dict[bytes, list[Place]] = defaultdict(list)
     for info, start, images in batches(store, all_classes(store)):
         for number, image in enumerate(images, start):
@@ -80,14 +80,14 @@ def identical_images(store: ClassStore) -> list[list[Place]]:
 
 
 def blank_images(store: ClassStore) -> Iterator[Place]:
-    """Images of a single colour."""
+    """Returns images of a single colour."""
     for info, start, images in batches(store, all_classes(store)):
         blank = (images == images[:, :, :1, :1]).all((1, 2, 3))
         yield from (Place(info, start + int(number)) for number in np.flatnonzero(blank))
 
 
 def classes_in_two_splits(store: ClassStore) -> list[str]:
-    """Labels of the classes that belong to more than one split."""
+    """Returns labels of the classes that belong to more than one split."""
     splits: dict[str, set[str]] = defaultdict(set)
     for info in all_classes(store):
         splits[label(info)].add(info.split)
@@ -113,7 +113,7 @@ class SplitStatistics(NamedTuple):
 
 
 def split_statistics(store: ClassStore, split: str) -> SplitStatistics | None:
-    """Figures of one split; None if it has no classes."""
+    """Returns figures of one split; None if it has no classes."""
     classes = store.classes(split)
     if not classes:
         return None
@@ -131,7 +131,7 @@ def split_statistics(store: ClassStore, split: str) -> SplitStatistics | None:
 
 
 def group_sizes(store: ClassStore) -> list[tuple[str, str, int, int]]:
-    """Group, split, classes and images of every group (alphabet, script, …) that has a name."""
+    """Returns group, split, classes and images of every group (alphabet, …) that has a name."""
     sizes: dict[tuple[str, str], list[int]] = defaultdict(list)
     for info in all_classes(store):
         if info.group:

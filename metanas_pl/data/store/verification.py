@@ -42,7 +42,7 @@ class Check(NamedTuple):
 
 
 def verify_store(store: ClassStore, info: SourceInfo | None = None) -> list[Check]:
-    """All checks of a store; every image is read.
+    """Returns all checks of a store; every image is read.
 
     Args:
         store: what to check.
@@ -64,7 +64,7 @@ def verify_store(store: ClassStore, info: SourceInfo | None = None) -> list[Chec
 
 
 def record(store: ClassStore, passed: bool) -> None:
-    """Keep in the store's folder that it passed, or forget it."""
+    """Keeps in the store's folder that it passed, or forgets it."""
     file = store.path / RECORD
     if passed:
         file.write_text(json.dumps(_state(store)), encoding="utf-8")
@@ -73,7 +73,7 @@ def record(store: ClassStore, passed: bool) -> None:
 
 
 def is_verified(store: ClassStore) -> bool:
-    """The store has passed all checks and has not been written to since."""
+    """Returns whether the store has passed all checks and has not been written to since."""
     file = store.path / RECORD
     try:
         return json.loads(file.read_text(encoding="utf-8")) == _state(store)
@@ -110,7 +110,7 @@ def _counts(store: ClassStore, info: SourceInfo | None) -> Check:
 
 
 def _partial(store: ClassStore, info: SourceInfo) -> tuple[str, ...]:
-    """Classes with fewer or more images than every class should have."""
+    """Returns classes with fewer or more images than every class should have."""
     if info.images_a_class is None:
         return ()
     odd = [c for c in all_classes(store) if c.count != info.images_a_class]
@@ -156,7 +156,7 @@ def _repeated(store: ClassStore, info: SourceInfo | None) -> list[Check]:
 
 
 def _known(across: list[list[Place]], info: SourceInfo | None) -> list[list[Place]]:
-    """Those of some sets of identical images that the published data set is known to have."""
+    """Returns those of some sets of identical images that the published data set is known to have."""
     left = Counter(info.shared_images if info else {})
     known = []
     for same in across:
