@@ -41,7 +41,7 @@ def is_compiled(module: pl.LightningModule) -> bool:
     return module._compiler_ctx is not None
 
 
-def averages_buffers(trainer: pl.Trainer) -> bool:
+def averages_buffers(trainer: Any) -> bool:
     """Returns whether a callback averages the buffers of the module with its parameters."""
     averaging = [c for c in trainer.callbacks if isinstance(c, WeightAveraging)]
     return any(callback._use_buffers for callback in averaging)
@@ -50,7 +50,7 @@ def averages_buffers(trainer: pl.Trainer) -> bool:
 # -- the training loop ----------------------------------------------------------------------------
 
 
-def log_step_at_hand(trainer: pl.Trainer) -> None:
+def log_step_at_hand(trainer: Any) -> None:
     """Log a step that has just ended: Lightning does so after the hook in which callbacks save it."""
     batches = trainer.fit_loop.epoch_loop.batch_progress.current
     if batches.processed > batches.completed:
