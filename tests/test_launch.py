@@ -32,7 +32,7 @@ def multirun(folder: Path, *options: str) -> list[Path]:
     return list(folder.glob("sweeps/**/results.json"))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_submitit_runs_a_sweep_on_this_machine(images: Path, tmp_path: Path) -> None:
     pytest.importorskip("submitit")
     options = ["-m", *tiny(images), "hydra/launcher=submitit_local", "hydra.sweep.dir=sweeps"]

@@ -86,14 +86,12 @@ def test_streams_that_cannot_be_changed_stay(monkeypatch: pytest.MonkeyPatch) ->
     console.make_printable()
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "env",
     [
         {"PYTHONIOENCODING": "ascii", "TERM": "dumb"},
-        pytest.param(
-            {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "NO_COLOR": "1"},
-            marks=pytest.mark.nightly,
-        ),
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "NO_COLOR": "1"},
     ],
 )
 def test_a_whole_training(images: Path, env: dict[str, str], tmp_path: Path) -> None:

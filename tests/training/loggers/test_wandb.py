@@ -89,6 +89,7 @@ def test_wandb_is_imported_only_where_it_is_used() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.nightly
 def test_without_a_key_a_line_says_what_to_do_before_the_training(
     images: Path, tmp_path: Path
 ) -> None:
