@@ -33,6 +33,7 @@ from metanas_pl.engine.metrics import mean_interval95, paired_gain95
 from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.genotypes.genotype import Cell, Genotype
 from metanas_pl.search_spaces.ops.names import NONE
+from metanas_pl.utils.malloc import keep_freed_memory
 
 FILES_OF_A_RUN = ("config.yaml", "results.json", "episodes_test.csv")
 Table = dict[str, dict[str, float]]
@@ -57,8 +58,10 @@ def random_genotype(space: CellSpaceConfig, seed: int) -> Genotype:
 def typed(folder: Path) -> Config:
     """The configuration of a finished run, from its ``config.yaml``, to be trained from the start."""
     stored = run_folder.configuration(folder)
+    earlier = {"data": {"eval_seed": stored.get("seed", 0)}}  # of a run that did not know the key
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(Config), stored, {"ckpt_path": None})
+        schema = OmegaConf.structured(Config)
+        merged = OmegaConf.merge(schema, earlier, stored, {"ckpt_path": None})
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{folder / 'config.yaml'} is damaged: {reason}") from error
@@ -150,6 +153,7 @@ def parse(argv: Sequence[str] | None) -> tuple[Path, int]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Console script; what is wrong with the run folder is told in one line."""
+    keep_freed_memory()  # as metanas-train does
     app.with_short_errors(lambda: train_and_compare(*parse(argv)))
 
 

@@ -21,7 +21,7 @@ from metanas_pl.config import (
     from_plain,
     plain,
 )
-from metanas_pl.config.compatibility import check_strategy
+from metanas_pl.config.compatibility import check_strategy, check_temperatures
 from metanas_pl.engine.episode_learner import EpisodeLearner
 from metanas_pl.engine.evaluation import Evaluation
 from metanas_pl.engine.metrics import EpisodeMean
@@ -38,6 +38,7 @@ from metanas_pl.training.rate_schedules import fraction_of_time, learning_rate_f
 from metanas_pl.training.skipped_tasks import TaskTally
 from metanas_pl.training.unsupported import EpisodesOnly, check_batch
 from metanas_pl.types import Mask, Mixing, OuterProgress, Theta
+from metanas_pl.utils.lightning_private import averages_buffers, trainer_of
 
 if TYPE_CHECKING:
     from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
@@ -57,7 +58,8 @@ class MetaNASModule(EpisodesOnly):
         evaluation: what adapts at validation and test.
         image_shape: ``(C, H, W)`` of the images.
         n_ways: classes of a training episode.
-        seed: seed of minibatches and drop path.
+        seed: seed of minibatches and noise in training.
+        eval_seed: the same in validation and test.
 
     Each argument may be a dataclass of ``metanas_pl.config`` or a plain mapping of its values.
 
@@ -75,6 +77,7 @@ class MetaNASModule(EpisodesOnly):
         image_shape: Sequence[int] = (1, 28, 28),
         n_ways: int = 5,
         seed: int = 0,
+        eval_seed: int = 0,
     ) -> None:
         super().__init__()
         if len(image_shape) != 3 or any(size < 1 for size in image_shape):
@@ -84,7 +87,9 @@ class MetaNASModule(EpisodesOnly):
         self.nas: NASConfig = from_plain(NASConfig, nas or {})
         self.meta: MetaConfig = from_plain(MetaConfig, meta or {})
         self.evaluation: EvaluationConfig = from_plain(EvaluationConfig, evaluation or {})
-        self.image_shape, self.n_ways, self.seed = (channels, height, width), n_ways, seed
+        check_temperatures(self.nas, self.evaluation)
+        self.image_shape, self.n_ways = (channels, height, width), n_ways
+        self.seed, self.eval_seed = seed, eval_seed
         self.save_hyperparameters(
             {
                 "space": space,
@@ -94,6 +99,7 @@ class MetaNASModule(EpisodesOnly):
                 "image_shape": list(image_shape),
                 "n_ways": n_ways,
                 "seed": seed,
+                "eval_seed": eval_seed,
             }
         )
         self.space = build_space(space, self.nas, self.image_shape, n_ways)
@@ -275,6 +281,11 @@ class MetaNASModule(EpisodesOnly):
     def on_fit_start(self) -> None:
         """Refuse what cannot be exact."""
         check_strategy(type(self.trainer.strategy).__name__)
+        if self.nas.meta_prune_interval and averages_buffers(self.trainer):
+            raise UserError(
+                "a callback averages buffers, and what meta-pruning left alive is one: "
+                "give it use_buffers=False"
+            )
         if self.meta.inner.state == "carried" and self.trainer.world_size > 1:
             raise UserError(
                 f"meta.inner.state=carried passes states from task to task in order: "
@@ -285,11 +296,8 @@ class MetaNASModule(EpisodesOnly):
 
     def _evaluate(self, batch: Episodes, stage: str) -> Evaluation:
         check_batch(batch, self.image_shape)
-        plan = self.evaluation
-        if stage == "val" and self.progress.warm_up:  # as it trains: no alpha-step, and T at t_max
-            plan = replace(plan, arch_steps=0, t_min=self.nas.t_max)
-        result = self.learner.evaluate(
-            self.theta(), batch, seed=self.seed, mask=self.mask(), plan=plan
+        result = self.learner.evaluate(  # in warm-up, too: the best is compared by one protocol
+            self.theta(), batch, seed=self.eval_seed, mask=self.mask(), plan=self.evaluation
         )
         check_finite(result, batch.index, stage)
         values = {key: getattr(result, field) for key, field in ACCURACIES.items()}
@@ -323,7 +331,7 @@ class MetaNASModule(EpisodesOnly):
             return None
         plan = replace(self.evaluation, arch_steps=0)
         return self.learner.accuracy(
-            self.theta(), batch, seed=self.seed, mask=self.mask(), plan=plan
+            self.theta(), batch, seed=self.eval_seed, mask=self.mask(), plan=plan
         )
 
     def on_test_epoch_end(self) -> None:
@@ -353,7 +361,7 @@ class MetaNASModule(EpisodesOnly):
             parts = checkpoint["carried_states"]
             weights, alphas = (AdamState(*part) if part else () for part in parts)
             self.carried_states = weights, alphas
-        size = getattr(getattr(self._trainer, "datamodule", None), "meta_batch_size", None)
+        size = getattr(getattr(trainer_of(self), "datamodule", None), "meta_batch_size", None)
         if "loops" in checkpoint and size is not None:
             recount_batches(checkpoint, size)
             # Lightning does so after loading, and would round parameters of double precision.

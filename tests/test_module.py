@@ -24,11 +24,12 @@ from torch.utils import _pytree as pytree
 from torch.utils.data import DataLoader, TensorDataset
 
 from metanas_pl import EpisodeDataModule
+from metanas_pl.cli import app, factories
 from metanas_pl.config import EvaluationConfig
 from metanas_pl.engine import episode_learner
 from metanas_pl.errors import UserError
 from tests.conftest import TINY_SPACE, RandomEpisode, make_module, random_episode
-from tests.runs import assert_equal
+from tests.runs import assert_equal, compose
 
 
 class Episodes(torch.utils.data.Dataset[RandomEpisode]):
@@ -177,11 +178,24 @@ def test_meta_pruning_compares_the_weights_of_the_method() -> None:
         assert mask[..., :3].all() and not mask[..., 3:].any()
 
 
-def test_a_module_can_be_copied_and_pickled() -> None:
-    module = make_module()
+@pytest.mark.parametrize(
+    ("meta", "nas"),
+    [
+        ("reptile", "sdarts"),
+        ("mamlpp", "gdas"),
+        ("imaml", "fair_darts"),
+        ("protonet", "drnas"),
+        ("meta_sgd", "pc_darts"),
+        ("anil", "darts_first_order nas.cost.kind=flops"),
+    ],
+)
+def test_a_module_can_be_copied_and_pickled(meta: str, nas: str, tmp_path: Path) -> None:
+    options = [f"meta={meta}", *f"nas={nas}".split(), "space.channels=8", f"run_dir={tmp_path}"]
+    module = factories.make_module(app.to_config(compose(options)))
     for copy in (deepcopy(module), pickle.loads(pickle.dumps(module))):
         assert_equal(copy.state_dict(), module.state_dict())
         assert str(copy.genotype()) == str(module.genotype())
+        assert copy.hparams == module.hparams
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
@@ -217,6 +231,20 @@ def test_a_schedule_follows_the_clock_that_ends_the_training() -> None:
     assert rates[:3] == pytest.approx([0.75, 0.5, 0.25])
 
 
+def test_a_schedule_follows_max_time() -> None:
+    module = make_module(meta={"outer": {"schedule": "linear", "weight_lr": 1.0}})
+    rates: list[float] = []
+
+    class Note(pl.Callback):
+        def on_train_batch_end(self, run: pl.Trainer, *args: Any) -> None:
+            rates.append(run.optimizers[0].param_groups[0]["lr"])
+            run.should_stop = len(rates) == 2
+
+    clock = {"max_time": {"hours": 1}, "max_steps": -1, "max_epochs": -1}
+    trainer(**clock, callbacks=[Note()]).fit(module, loader())
+    assert 1 > rates[0] > rates[1] > 0
+
+
 @pytest.mark.parametrize("steps", [1, 4])
 def test_what_does_not_adapt_is_the_same_network_in_every_arm(steps: int) -> None:
     module = make_module(nas={"t_max": 1.0, "t_min": 0.01, "threshold": 0.0, "test_threshold": 0.0})
@@ -234,6 +262,21 @@ def test_what_does_not_adapt_is_the_same_network_in_every_arm(steps: int) -> Non
     softer = tested(arch_steps=0, t_min=1.0).mixing
     torch.testing.assert_close(softer["normal_0"][0], module.mixing(1.0)["normal_0"])
     assert (tested(threshold=0.9).mixing["normal_0"] > 0).sum(-1).eq(1).all()
+
+
+@pytest.mark.parametrize(
+    ("nas", "plan", "told"),
+    [
+        ({"t_min": 0.02}, {"t_max": 0.01}, r"t_max=0.01 .* falls to t_min=0\.02"),
+        ({}, {"t_max": 0.2, "t_min": 0.3}, r"t_max=0.2 .* falls to t_min=0\.3"),
+        ({"anneals": False, "t_max": 1.0, "t_min": 1.0}, {"t_min": 0.5}, "has no temperature"),
+    ],
+)
+def test_temperatures_of_an_evaluation_that_would_change_nothing(
+    nas: dict[str, Any], plan: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UserError, match=told):
+        make_module(nas=nas, evaluation=plan)
 
 
 def test_meta_pruning_is_for_good_and_keeps_one_primitive_of_an_edge() -> None:
@@ -329,6 +372,33 @@ def test_evaluation_modes() -> None:
     both = evaluate()
     assert both.inner_losses.shape == (4, 3)
     assert (both.inner_losses[:, -1] < both.inner_losses[:, 0]).all()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"meta": {"inner": {"test_batch_size": 2}}},
+        {
+            "nas": {
+                "relaxation": "metanas_pl.algorithms.nas.sampled_relaxations.straight_through",
+                "noise": "metanas_pl.algorithms.noise.gumbel",
+            }
+        },
+    ],
+    ids=["minibatches", "relaxation"],
+)
+def test_noise_of_a_test_depends_on_the_seed_of_evaluation_alone(settings: dict[str, Any]) -> None:
+    state = make_module(**settings).state_dict()
+
+    def tested(**seeds: int) -> list[dict[str, Any]]:
+        module = make_module(**settings, **seeds)
+        module.load_state_dict(state)
+        trainer().test(module, loader(), verbose=False)
+        return [{**row, "seconds": 0.0} for row in module.gathered_test_rows()]
+
+    first = tested()
+    assert tested(seed=1) == first
+    assert tested(eval_seed=1) != first
 
 
 def test_evaluation_of_an_episode_does_not_depend_on_its_neighbours_or_on_theta_after_it() -> None:
@@ -454,12 +524,26 @@ def test_a_compiled_module_is_refused_before_anything_is_compiled() -> None:
 
 
 @pytest.mark.parametrize("precision", ["16-mixed", "bf16-mixed"])
-def test_half_precision_needs_a_gpu(precision: Any) -> None:
+def test_mixed_precision_is_refused_in_a_line(precision: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # 16-mixed becomes bf16-mixed
         trains = trainer(precision=precision)
-    with pytest.raises(UserError, match="trainer.precision=.*16.* needs a GPU"):
+    with pytest.raises(
+        UserError, match="^trainer.precision=.*16-mixed: .*take 32, 64 or bf16-true$"
+    ):
         trains.fit(make_module(), loader())
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [(64, torch.float64), ("bf16-true", torch.bfloat16)]
+)
+def test_another_precision_learns(precision: Any, dtype: torch.dtype) -> None:
+    """Episodes, parameters and inner states are of it, and an episode is learned."""
+    module, run = make_module("fomaml"), trainer(max_steps=1, precision=precision)
+    run.fit(module, loader())
+    assert {parameter.dtype for parameter in module.parameters()} == {dtype}
+    (tested,) = run.test(module, loader(), verbose=False)
+    assert tested["test/accuracy"] > tested["test/accuracy_before_adaptation"] + 0.1
 
 
 def test_lr_find_suggests_an_outer_rate_and_leaves_the_rest_as_it_was(

@@ -6,6 +6,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from metanas_pl.utils.malloc import keep_freed_memory
+
 CASES = sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
 
 
@@ -15,6 +17,7 @@ def main() -> None:
     if name not in CASES:
         print(f"python -m benchmarks.endurance CASE [options]\ncases: {', '.join(CASES)}")
         raise SystemExit(2)
+    keep_freed_memory()  # as metanas-train does
     import_module(f"benchmarks.endurance.{name}").main(sys.argv[2:])
 
 

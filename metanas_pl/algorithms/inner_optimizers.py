@@ -98,7 +98,8 @@ def adam(
     def init(params: Params) -> AdamState:
         zeros = {k: torch.zeros_like(p) for k, p in params.items()}
         like = next(iter(params.values()), torch.zeros(()))
-        return AdamState(zeros, zeros, like.new_zeros(()))
+        wide = torch.promote_types(like.dtype, torch.float32)  # bfloat16 has no 0.999
+        return AdamState(zeros, zeros, like.new_zeros((), dtype=wide))
 
     def update(grads: Params, state: State, params: Params) -> tuple[Params, AdamState]:
         assert isinstance(state, AdamState)

@@ -32,6 +32,7 @@ from metanas_pl.config.compatibility import check_strategy
 from metanas_pl.errors import UserError
 from metanas_pl.training.ranks import is_first_process
 from metanas_pl.utils.files import write_whole
+from metanas_pl.utils.malloc import keep_freed_memory
 
 if TYPE_CHECKING:
     from metanas_pl.cli.report import Results
@@ -145,6 +146,7 @@ def launch(run: Callable[[DictConfig], Results]) -> None:
     asked = os.environ.get(SHOW_TRACE, "0")
 
     def job(cfg: DictConfig) -> float | None:
+        keep_freed_memory()  # the process is ours
         with variable(SHOW_TRACE, asked):
             results = with_short_errors(lambda: run(cfg), cfg.run_dir)
         return results.get(OBJECTIVE)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from metanas_pl.data.datamodule import EpisodeDataModule
     from metanas_pl.module import MetaNASModule
 
-TAKES = ("data", "evaluation", "trainer", "logger", "callbacks", "ckpt_path", "run_dir")
+TAKES = ("data", "evaluation", "trainer", "logger", "callbacks", "ckpt_path", "run_dir", "seed")
 CHANGES = {  # keys that an override changes here, where it is not the one that it names
     "data": ("source", "root", "weights", "options"),
     "data.source": ("source", "root", "weights", "options"),
@@ -126,7 +126,8 @@ def as_trained(asked: Config, overrides: list[str]) -> Config:
         check(trained["data"][name] == value, f"data.{name}", trained["data"][name], allowed)
     asked.data = from_plain(DataConfig, trained["data"])
     asked.evaluation = from_plain(EvaluationConfig, trained["evaluation"])
-    asked.space, asked.seed = known["space"], known["seed"]
+    asked.space = known["space"]
+    asked.seed = asked.seed if "seed" in overridden(overrides) else known["seed"]
     asked.nas = from_plain(NASConfig, known["nas"])
     asked.meta = from_plain(MetaConfig, known["meta"])
     return asked

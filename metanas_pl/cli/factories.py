@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def make_datamodule(config: Config) -> EpisodeDataModule:
-    """Episodes of ``config.data``; their seed is the run's."""
+    """Episodes of ``config.data``; those of training have the run's seed."""
     return EpisodeDataModule(**asdict(config.data), seed=config.seed)
 
 
@@ -48,6 +48,7 @@ def make_module(config: Config) -> MetaNASModule:
         image_shape=(data.channels, data.image_size, data.image_size),
         n_ways=bounds(data.n_train_ways or data.n_ways)[1],
         seed=config.seed,
+        eval_seed=data.eval_seed,
     )
 
 
@@ -56,7 +57,7 @@ def trained_module(checkpoint: Checkpoint, config: Config) -> MetaNASModule:
 
     Args:
         checkpoint: its hyper-parameters and parameters are taken.
-        config: how to evaluate it; ``ckpt_path`` is what messages call it.
+        config: how to evaluate it, and with which seeds; ``ckpt_path`` is what messages call it.
 
     Raises:
         UserError: the parameters are not those of the network that its hyper-parameters describe.
@@ -64,7 +65,8 @@ def trained_module(checkpoint: Checkpoint, config: Config) -> MetaNASModule:
     known, state = checkpoint["hyper_parameters"], checkpoint["state_dict"]
     check_builder(known["space"])
     check_sizes(known, state, f"ckpt_path={config.ckpt_path}")
-    module = MetaNASModule(**{**known, "evaluation": config.evaluation})
+    seeds = {"seed": config.seed, "eval_seed": config.data.eval_seed}
+    module = MetaNASModule(**{**known, **seeds, "evaluation": config.evaluation})
     try:
         module.load_state_dict(state)
     except RuntimeError as error:

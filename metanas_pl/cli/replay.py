@@ -90,12 +90,13 @@ def prepared(module: MetaNASModule, batch: Episodes, split: str, ckpt_path: str)
     """The episode as training, or as a test, learns it after the outer steps of the checkpoint."""
     from metanas_pl.types import OuterProgress
 
-    learner, theta, seed, mask = module.learner, module.theta(), module.seed, module.mask()
+    learner, theta, mask = module.learner, module.theta(), module.mask()
     if split != "train":
-        return learner.in_test(theta, batch, seed=seed, mask=mask, plan=module.evaluation)
+        seed, plan = module.eval_seed, module.evaluation
+        return learner.in_test(theta, batch, seed=seed, mask=mask, plan=plan)
     done = steps_of(app.read_checkpoint(ckpt_path))
     progress = OuterProgress(done, module.total_steps, done < module.meta.outer.warm_up_steps)
-    return learner.in_training(theta, batch, seed=seed, mask=mask, progress=progress)
+    return learner.in_training(theta, batch, seed=module.seed, mask=mask, progress=progress)
 
 
 def steps(module: MetaNASModule, batch: PreparedBatch, split: str) -> list[Row]:

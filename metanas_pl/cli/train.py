@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from metanas_pl.data.datamodule import EpisodeDataModule
     from metanas_pl.module import MetaNASModule
 
+FIXED = {
+    **{key: key for key in ("space", "nas", "meta", "image_shape", "n_ways")},
+    "eval_seed": "data.eval_seed",  # of other validation episodes another checkpoint would be the best
+}
+"""Hyper-parameters that stay while a training goes on, and what messages call them."""
 ANOTHER_PROCESSOR = "on another kind of processor the same seed may give another one"
 
 
@@ -92,9 +97,9 @@ def steps_done(config: Config, module: MetaNASModule) -> int:
     if config.ckpt_path is None:
         return 0
     checkpoint = app.read_checkpoint(config.ckpt_path)
-    for key in ("space", "nas", "meta", "image_shape", "n_ways"):
+    for key, name in FIXED.items():
         then, now = (_what(h[key]) for h in (checkpoint["hyper_parameters"], module.hparams))
-        check(then == now, "ckpt_path", config.ckpt_path, f"it was trained with {key}={then}")
+        check(then == now, "ckpt_path", config.ckpt_path, f"it was trained with {name}={then}")
     return steps_of(checkpoint)
 
 
@@ -131,7 +136,8 @@ def test(
     def keep(trainer: pl.Trainer, _: pl.LightningModule) -> None:
         rows = module.gathered_test_rows()
         results.update(report.summarize(rows) | training)
-        results.update({"test/seconds": time.perf_counter() - begin, "seed": config.seed})
+        results["test/seconds"] = time.perf_counter() - begin
+        results.update({"seed": config.seed, "eval_seed": config.data.eval_seed})
         results.update(report.of_the_module(module))
         results.update(report.of_the_data(datamodule.store) | report.environment())
         if trainer.is_global_zero:

@@ -31,9 +31,13 @@ from metanas_pl.errors import RunFailed, UserError
 from metanas_pl.training.checkpointing.checkpoint import read
 from metanas_pl.training.checkpointing.checkpoint_io import WholeCheckpointIO
 from metanas_pl.training.checkpointing.resume import is_inside
-from metanas_pl.training.loggers.metrics_csv import WANDB_ID, LogPosition, RunLog
+from metanas_pl.training.loggers.metrics_csv import (
+    WANDB_FOLDER,
+    WANDB_ID,
+    LogPosition,
+    RunLog,
+)
 from metanas_pl.training.ranks import closing_connections, is_first_process
-from metanas_pl.utils.malloc import keep_freed_memory
 
 PROFILERS = {
     "simple": SimpleProfiler,
@@ -63,20 +67,31 @@ def make_profiler(config: Config, run_dir: Path) -> Profiler | None:
 
 
 @contextmanager
+def process_settings(num_threads: int | None) -> Iterator[None]:
+    """Threads of one CPU operation, and which warnings are shown, for the block."""
+    before = torch.get_num_threads()
+    with warnings.catch_warnings():
+        for message in NOT_FOR_USERS:
+            warnings.filterwarnings("ignore", message=message)
+        if num_threads is not None:
+            torch.set_num_threads(num_threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+@contextmanager
 def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
     """Lightning's Trainer with ``metrics.csv``, the chosen logger and the callbacks.
 
-    A W&B run ends with the block: otherwise the next run of this process would go on in it.
+    A W&B run ends with the block: otherwise the next run of this process would go on in it. So do the
+    number of threads and the filters of warnings.
 
     Raises:
         UserError: a setting that Lightning refuses, now or in the block.
         RunFailed: the memory was used up in the block.
     """
-    if config.num_threads is not None:
-        torch.set_num_threads(config.num_threads)
-    keep_freed_memory()
-    for message in NOT_FOR_USERS:
-        warnings.filterwarnings("ignore", message=message)
     log = RunLog(run_dir)
     loggers: list[Logger] = [log]
     resumes = is_inside(config.ckpt_path, config.run_dir)
@@ -85,7 +100,7 @@ def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
     callbacks = make_callbacks(config)
     callbacks.append(LogPosition(log, resumes))
     try:
-        with closing_connections():
+        with process_settings(config.num_threads), closing_connections():
             trainer = build(
                 **{**config.trainer, "profiler": make_profiler(config, run_dir)},
                 logger=loggers,
@@ -119,7 +134,7 @@ def build(**settings: Any) -> pl.Trainer:
         trainer = pl.Trainer(**settings)
     except (MisconfigurationException, ValueError, TypeError, RuntimeError, ImportError) as error:
         raise UserError(f"trainer: {error}") from error
-    check_precision(str(trainer.precision), trainer.strategy.root_device.type)
+    check_precision(str(trainer.precision))
     return trainer
 
 
@@ -137,14 +152,20 @@ def make(key: str, config: Mapping[str, object]) -> Any:
 
 
 def make_logger(config: Config, resumes: bool) -> Logger:
-    """The chosen logger; W&B goes on in the run that the checkpoint names, if it is of this run folder."""
+    """The chosen logger; W&B goes on in the run that the checkpoint names, if it is of this run folder.
+
+    In a copy of the folder a run begins anew on W&B: that of the original may go on, too.
+    """
     logger = make("logger", config.logger)
     chosen = config.logger.get("id") or config.logger.get("version")
     if not (resumes and isinstance(logger, WandbLogger)) or chosen:
         return logger
     assert config.ckpt_path is not None
-    known = read(config.ckpt_path).get(WANDB_ID)
-    return logger if known is None else make("logger", {**config.logger, "id": str(known)})
+    checkpoint, here = read(config.ckpt_path), str(Path(config.run_dir).resolve())
+    known, folder = checkpoint.get(WANDB_ID), checkpoint.get(WANDB_FOLDER, here)
+    if known is None or Path(folder) != Path(here):
+        return logger
+    return make("logger", {**config.logger, "id": str(known)})
 
 
 def make_callbacks(config: Config) -> list[pl.Callback]:

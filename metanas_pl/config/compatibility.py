@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from metanas_pl.config import MetaConfig, NASConfig
+from metanas_pl.config import EvaluationConfig, MetaConfig, NASConfig
 from metanas_pl.errors import UserError
 
 
@@ -66,18 +66,40 @@ def check_pair(nas: NASConfig, meta: MetaConfig) -> None:
             raise UserError(f"nas={nas.name} with meta={meta.name}: {rule.reason}")
 
 
-def check_precision(precision: str, device: str) -> None:
-    """Refuse mixed precision on a CPU, where gradients taken within autocast fail.
+def check_temperatures(nas: NASConfig, plan: EvaluationConfig) -> None:
+    """Refuse temperatures of an evaluation that would change nothing.
+
+    Raises:
+        UserError: names the temperature and the reason.
+
+    >>> check_temperatures(NASConfig(), EvaluationConfig(t_max=0.5, t_min=0.1))
+    """
+    t_min = plan.t_min or nas.t_min
+    for name, value in (("t_max", plan.t_max), ("t_min", plan.t_min)):
+        if value is not None and not nas.anneals:
+            raise UserError(
+                f"evaluation.{name}={value}: the relaxation of nas={nas.name} has no temperature"
+            )
+    if plan.t_max is not None and plan.t_max < t_min:
+        raise UserError(
+            f"evaluation.t_max={plan.t_max} makes no sense: T falls to t_min={t_min:g}, set "
+            "evaluation.t_min, too"
+        )
+
+
+def check_precision(precision: str) -> None:
+    """Refuse mixed precision: gradients of the inner loop, taken within autocast, mix types.
 
     Raises:
         UserError: names the precision and what to take.
 
-    >>> check_precision("bf16-mixed", "cuda"), check_precision("64-true", "cpu")
+    >>> check_precision("32-true"), check_precision("64-true")
     (None, None)
     """
-    if precision.endswith("-mixed") and device == "cpu":
+    if precision.endswith("-mixed"):
         raise UserError(
-            f"trainer.precision={precision}: mixed precision needs a GPU, take 32 on a CPU"
+            f"trainer.precision={precision}: an inner loop takes gradients within autocast, which fails "
+            "there: take 32, 64 or bf16-true"
         )
 
 

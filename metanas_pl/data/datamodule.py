@@ -53,7 +53,8 @@ class EpisodeDataModule(pl.LightningDataModule):
         n_test_episodes: test tasks.
         eval_batch_size: tasks a validation or test batch on each rank.
         num_workers: loader processes a rank.
-        seed: which episodes are drawn.
+        seed: which training episodes are drawn.
+        eval_seed: which validation and test episodes are drawn: the same for every ``seed``.
         image_size: height and width in pixels.
         channels: 1 (grey) or 3 (colour).
         rotations: turned train classes are further classes.
@@ -92,6 +93,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         eval_batch_size: int = 10,
         num_workers: int = 0,
         seed: int = 0,
+        eval_seed: int = 0,
         image_size: int = 28,
         channels: int = 1,
         rotations: bool = False,
@@ -109,7 +111,8 @@ class EpisodeDataModule(pl.LightningDataModule):
                 f"data.n_train_episodes={n_train_episodes} must be a multiple of "
                 f"data.meta_batch_size={meta_batch_size}"
             )
-        self.seed, self.augment = seed, Augmentation.of(augment or {})
+        self.seed, self.eval_seed = seed, eval_seed
+        self.augment = Augmentation.of(augment or {})
         self.sources = [source] if isinstance(source, str) else list(source)
         self.weights = weights
         folder = expanded(cache_dir, "data.cache_dir") if cache_dir else default_cache_dir()
@@ -120,7 +123,7 @@ class EpisodeDataModule(pl.LightningDataModule):
             n_ways=n_ways,
             n_shots=n_shots,
             n_queries=n_queries,
-            seed=seed,
+            seed=eval_seed,
             rotations=rotations,
             sampling=sampling,
             shots_per=shots_per,
@@ -131,6 +134,7 @@ class EpisodeDataModule(pl.LightningDataModule):
             n_ways=n_ways if n_train_ways is None else n_train_ways,
             n_shots=n_shots if n_train_shots is None else n_train_shots,
             n_queries=n_queries if n_train_queries is None else n_train_queries,
+            seed=seed,
         )
         self._episodes_of = {
             "train": partial(seen, n_episodes=n_train_episodes),
@@ -250,7 +254,8 @@ class EpisodeDataModule(pl.LightningDataModule):
     def _augmented(self, batch: EpisodeBatch, split: str) -> EpisodeBatch:
         if not self.augment.changes or not (split == "train" or self.augment.at_test):
             return batch
-        return augment(batch, self.seed, self.augment, *self._constants(batch, split))
+        seed = self.seed if split == "train" else self.eval_seed
+        return augment(batch, seed, self.augment, *self._constants(batch, split))
 
     def _constants(self, batch: Episode, split: str) -> tuple[Tensor, Tensor]:
         """What normalised the images of each task, ``(T, C), (T, C)``; 0 and 1 if nothing did."""

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 STEP = "step:"
 EPS_ROOT = 1e-12
-"""Of Adam in an inner loop that is differentiated: the slope of an update is at most 1e6 times the rate.
+"""Of Adam where its update is differentiated, by an exact meta-gradient or by an architecture gradient that
+unrolls the w-step: the slope of an update is at most 1e6 times the rate.
 
 Squares of gradients are mostly larger: of the weights after a main job 90 % lay above 1e-11 (one episode).
 """
@@ -58,7 +59,11 @@ class InnerLoopFactory:
         self.space, self.nas, self.meta = space, nas, meta
         self.method, self.rates = method, rates
         self.step_norms = affine_norms(space) if meta.step_norms else []
-        self.regulariser = self._regulariser(costs)
+        if nas.cost.kind != "none" and (costs is None or not costs.parts):
+            raise UserError(f"nas.cost.kind={nas.cost.kind}: this space has nothing to choose from")
+        self.costs = costs
+        penalised = method["regulariser"] is not None or nas.cost.kind != "none"
+        self.regulariser = self._penalty if penalised else None
 
     def hyper(self, theta: Theta) -> Params:
         """Returns initial values of what is meta-learned beside weights and alphas."""
@@ -89,15 +94,17 @@ class InnerLoopFactory:
         alpha_optimizer = inner.alpha_optimizer or inner.optimizer
 
         head = theta.weights["head.bias"]
-        eps_root = EPS_ROOT if self.meta.gradient_order == "exact" else 0.0
+        exact = self.meta.gradient_order == "exact"
+        of_meta = EPS_ROOT if exact else 0.0
+        of_weights = EPS_ROOT if exact or self.nas.needs_weight_step else 0.0
 
         def optimizers(
             hyper: Params, step: int, n_ways: Tensor
         ) -> tuple[InnerOptimizer, InnerOptimizer]:
             rate = of_ways(rates.at(hyper, step), n_ways.to(head) / head.shape[0])
-            of_alphas = make_optimizer(alpha_optimizer, rate, betas, eps_root=eps_root)
+            of_alphas = make_optimizer(alpha_optimizer, rate, betas, eps_root=of_meta)
             return (
-                make_optimizer(inner.optimizer, rate, betas, inner.weight_decay, eps_root),
+                make_optimizer(inner.optimizer, rate, betas, inner.weight_decay, of_weights),
                 decoupled(of_alphas, rate, inner.alpha_weight_decay),
             )
 
@@ -140,22 +147,16 @@ class InnerLoopFactory:
         last = self.meta.inner.steps
         return {n: hyper[STEP + n][min(step, last)] for n in self.step_norms}
 
-    def _regulariser(self, costs: Costs | None) -> Callable[[Mixing], Tensor] | None:
-        """The method's penalty and that of cost-aware search."""
-        own, cost, space = self.method["regulariser"], self.nas.cost, self.space
-
-        of_method = None if own is None else lambda m: own(space.of_kind("operation", m))
-        if cost.kind == "none":
-            return of_method
-        if costs is None or not costs.parts:
-            raise UserError(f"nas.cost.kind={cost.kind}: this space has nothing to choose from")
-
-        def penalty(mixing: Mixing) -> Tensor:
-            expected = expected_cost(self.space, costs, mixing)
-            value = cost_penalty(expected, cost.weight, cost.target, costs.largest)
-            return value if of_method is None else value + of_method(mixing)
-
-        return penalty
+    def _penalty(self, mixing: Mixing) -> Tensor:
+        """Returns the penalty of cost-aware search plus that of the method."""
+        own, cost, terms = self.method["regulariser"], self.nas.cost, list[Tensor]()
+        if cost.kind != "none":
+            assert self.costs is not None
+            expected = expected_cost(self.space, self.costs, mixing)
+            terms.append(cost_penalty(expected, cost.weight, cost.target, self.costs.largest))
+        if own is not None:
+            terms.append(own(self.space.of_kind("operation", mixing)))
+        return sum(terms[1:], terms[0])
 
 
 def of_ways(rate: RateByName, share: Float[Tensor, ""]) -> RateByName:

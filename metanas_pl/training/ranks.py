@@ -86,7 +86,9 @@ def _lost_a_connection(error: RuntimeError) -> bool:
 
 def _who(trainer: pl.Trainer, parent: int) -> str | None:
     """The rank that is gone and how it ended, if that can be known here."""
-    children = getattr(trainer.strategy.launcher, "procs", [])
+    from metanas_pl.utils.lightning_private import launched_processes  # loads Lightning
+
+    children = launched_processes(trainer)
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         for rank, process in enumerate(children, trainer.global_rank + 1):

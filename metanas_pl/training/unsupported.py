@@ -9,9 +9,7 @@ import pytorch_lightning as pl
 
 from metanas_pl.config.compatibility import check_precision
 from metanas_pl.errors import UserError
-
-LIGHTNING_AND_TORCH = r"pytorch_lightning\.utilities\._pytree"
-"""The module of Lightning that makes a ``LeafSpec``, of which torch 2.13 and later warn."""
+from metanas_pl.utils.lightning_private import LEAF_SPEC, is_compiled
 
 NO_FORWARD = (
     "MetaNASModule has no forward pass: a network comes from adapting to the support images of an episode; "
@@ -28,12 +26,12 @@ class EpisodesOnly(pl.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Keep a warning about Lightning's own code from the user; refuse what has no meaning here."""
-        warnings.filterwarnings("ignore", message=".*LeafSpec", module=LIGHTNING_AND_TORCH)
+        warnings.filterwarnings("ignore", message=".*LeafSpec", module=LEAF_SPEC)
         if stage == "predict":
             raise UserError(NO_FORWARD)
-        if self._compiler_ctx is not None:
+        if is_compiled(self):
             raise UserError(COMPILED)
-        check_precision(str(self.trainer.precision), self.trainer.strategy.root_device.type)
+        check_precision(str(self.trainer.precision))
 
     def forward(self, *args: object, **kwargs: object) -> NoReturn:
         """Refuse: images alone are no episode. So do the exports, which trace this.

@@ -18,8 +18,9 @@ _KEPT = 2**30  # free memory at the end of the heap beyond this goes back, too
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to reuse freed blocks of up to 32 MiB; True if it did.
+    """Tell glibc to reuse freed blocks of up to 32 MiB, for good; True if it did.
 
+    The command lines of runs do so; in a process of your own it is yours to call.
     Other C libraries, and a process whose user has set ``MALLOC_*`` variables, are left alone.
     """
     configured = any(name.startswith("MALLOC_") for name in os.environ)

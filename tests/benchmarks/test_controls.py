@@ -136,6 +136,12 @@ def test_controls_of_a_run(
         assert list(written[name].values()) == pytest.approx(expected)
         assert [float(x) / 100 for x in first[name]] == pytest.approx(expected, abs=6e-5)
 
+    supernet, as_in_it, affine = (
+        {k for k in runs.load(folder / "checkpoints" / "best.ckpt")["state_dict"] if "norm." in k}
+        for folder in (finished, *(finished / "controls" / p for p in list(NETWORKS.values())[:2]))
+    )
+    assert as_in_it == supernet < affine, "norms with scales and shifts"
+
     def trained_again(config: Any) -> None:
         pytest.fail(f"{config.run_dir} is trained again")
 

@@ -51,7 +51,7 @@ MISTAKES = [
     ("trainer.accumulate_grad_batches=7", ["data.n_train_episodes=600", "grad_batches=42"]),
     ("trainer.max_steps=ten", ["trainer.max_steps=ten", "a whole number from 0 on"]),
     ("trainer.accelerator=gpu", ["trainer", "gpu"]),
-    ("trainer.precision=bf16-mixed", ["trainer.precision=bf16-mixed", "32 on a CPU"]),
+    ("trainer.precision=bf16-mixed", ["trainer.precision=bf16-mixed", "take 32"]),
     ("logger.level=3", ["logger.level"]),
     ("logger=nothing", ["logger/nothing", "tensorboard"]),
     ("callbacks.best.mode=foo", ["callbacks.best=", "mode"]),

@@ -98,6 +98,21 @@ def test_config_of_an_evaluation_is_that_of_the_training(
         assert mine[key] == theirs[key]
 
 
+def test_the_seed_of_evaluation_and_the_seed_of_the_run_can_be_set(
+    zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rows(name: str, *overrides: str) -> list[dict[str, str]]:
+        results = evaluated(zero_head, tmp_path / name, monkeypatch, *overrides)
+        seeds[name] = results["seed"], results["eval_seed"]
+        return runs.read_rows(tmp_path / name / "episodes_test.csv")
+
+    seeds: dict[str, Any] = {}
+    before = runs.read_rows(zero_head / "episodes_test.csv")
+    assert rows("other", "seed=5") == before, "episodes that another run is tested on"
+    assert rows("others", "data.eval_seed=1") != before
+    assert seeds == {"other": (5, 0), "others": (3, 1)}
+
+
 @pytest.mark.nightly
 def test_in_a_process_of_its_own_from_another_folder(zero_head: Path, tmp_path: Path) -> None:
     checkpoint = zero_head / "checkpoints" / "best.ckpt"

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from metanas_pl import Genotype, MetaNASModule
 from metanas_pl.cli import app, train
+from metanas_pl.cli.evaluate import as_trained, load
 from metanas_pl.config import Config
 from tests import runs
 
@@ -82,6 +83,16 @@ def test_episodes_are_a_line_each(finished: Path) -> None:
         assert parts.startswith("normal: ") and "\nreduce: " in parts
 
 
+def test_runs_of_two_seeds_are_tested_on_the_same_episodes(
+    images: Path, finished: Path, tmp_path: Path
+) -> None:
+    run(images, tmp_path, "seed=1")
+    rows = [runs.read_rows(folder / "episodes_test.csv") for folder in (finished, tmp_path)]
+    for column, same in (("pixel_nn", True), ("loss", False)):
+        first, second = ([row[column] for row in of_run] for of_run in rows)
+        assert (first == second) == same, column
+
+
 def test_metrics_hold_training_validation_and_test(finished: Path) -> None:
     rows = runs.read_rows(finished / "metrics.csv", ignore=())
     filled = {key for row in rows for key, value in row.items() if value}
@@ -93,6 +104,28 @@ def test_config_is_resolved_and_composes_the_same_run(finished: Path) -> None:
     assert "${" not in text
     again = app.to_config(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text)))
     assert again.data.n_ways == 3 and again.run_dir == str(finished)
+
+
+def test_a_validation_in_warm_up_scores_what_a_test_would(images: Path, tmp_path: Path) -> None:
+    """Checkpoints of warm-up and of later compete for the best, so one protocol must score both."""
+    shipped = OmegaConf.load(Path(app.CONFIG_DIR, "experiment", "glyphs_5way_1shot.yaml"))
+    warm_up = shipped.meta.outer.warm_up_steps
+    options = [f"meta.outer.warm_up_steps={warm_up}", "meta.inner.test_arch_steps=null"]
+    options += ["meta.inner.test_anneal_steps=null", "data.n_val_episodes=4"]
+    results = run(images, tmp_path, *options)
+    assert results["train/outer_steps"] < warm_up
+    best = tmp_path / "checkpoints" / "best.ckpt"
+    config = as_trained(Config(ckpt_path=str(best), run_dir=str(tmp_path)), [])
+    module, datamodule = load(config)
+    batches = [datamodule.batch_of("val", i) for i in range(4)]
+    fixed = {"seed": 0, "mask": module.mask(), "plan": module.evaluation}
+    tested = [module.learner.evaluate(module.theta(), batch, **fixed) for batch in batches]
+    losses, accuracies = (
+        sum(float(getattr(t, k)) for t in tested) / 4 for k in ("loss", "accuracy")
+    )
+    (row,) = (row for row in runs.read_rows(tmp_path / "metrics.csv") if row["val/loss"])
+    assert float(row["val/loss"]) == pytest.approx(losses, rel=1e-5)
+    assert results["val/best_accuracy"] == pytest.approx(accuracies)
 
 
 def test_genotype_is_that_of_the_best_checkpoint(finished: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,18 @@ def test_errors_of_lightning_in_a_run(
     with pytest.raises(becomes, match=told) as caught, make_trainer(config, tmp_path):
         raise error
     assert type(caught.value) is becomes
+
+
+def test_a_run_leaves_the_process_as_it_was(tmp_path: Path) -> None:
+    config = app.to_config(compose([f"run_dir={tmp_path}", "num_threads=2"]))
+    assert torch.get_num_threads() == 1
+    before = list(warnings.filters)
+    with make_trainer(config, tmp_path):
+        assert torch.get_num_threads() == 2 and list(warnings.filters) != before
+    assert torch.get_num_threads() == 1 and list(warnings.filters) == before
+    with pytest.raises(ValueError, match="a bug"), make_trainer(config, tmp_path):
+        raise ValueError("a bug")
+    assert torch.get_num_threads() == 1 and list(warnings.filters) == before
 
 
 def test_connections_between_ranks_are_closed(tmp_path: Path) -> None:

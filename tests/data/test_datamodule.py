@@ -64,6 +64,23 @@ def test_test_episodes_do_not_depend_on_ranks(tmp_path: Path, world_size: int) -
     assert all(torch.equal(x, alone[i]) for part in parts for i, x in part.items())
 
 
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_validation_and_test_depend_on_the_seed_of_evaluation_alone(
+    tmp_path: Path, split: str
+) -> None:
+    moving = {"shift": 2.0, "at_test": True}
+
+    def pixels(split: str, **seeds: int) -> torch.Tensor:
+        module = make(tmp_path, augment=moving, **seeds)
+        return torch.cat([module.batch_of(split, i).query_x for i in range(3)])
+
+    first = pixels(split)
+    assert torch.equal(first, pixels(split, seed=1))
+    assert not torch.equal(first, pixels(split, eval_seed=1))
+    assert torch.equal(pixels("train"), pixels("train", eval_seed=1))
+    assert not torch.equal(pixels("train"), pixels("train", seed=1))
+
+
 def test_the_meta_batch_is_shared_by_the_ranks(tmp_path: Path) -> None:
     batches = [next(iter(make(tmp_path, (rank, 2)).train_dataloader())) for rank in (0, 1)]
     assert [batch.index.tolist() for batch in batches] == [[0, 2], [1, 3]]

@@ -81,6 +81,56 @@ def test_a_space_without_choices_refuses_costs() -> None:
         make_module(space=conv4, image_shape=(1, 16, 16), **module)
 
 
+def test_alphas_decay_as_in_adamw_and_stay_where_nothing_asks_them_to_move() -> None:
+    """With the inner loop that ships."""
+    module = MetaNASModule(space=TINY_SPACE, image_shape=(1, 12, 12))
+    inner, theta = module.meta.inner, module.theta()
+    assert (inner.alpha_optimizer, inner.beta1, inner.alpha_weight_decay) == ("adam", 0.0, 1e-3)
+    loop = module.learner.loops.make(theta, module.learner.training_schedule())
+    optimizer = loop.optimizers({}, 0, torch.tensor(5))[1]
+    name = next(name for name, alpha in theta.alphas.items() if alpha.numel() > 5)
+    start, gradient = torch.full((6,), 2.0), torch.tensor([0.0, 1.0, -1.0, 1e-3, 2.0, -3.0])
+    moved, _ = optimizer.update({name: gradient}, optimizer.init({name: start}), {name: start})
+    parameter = torch.nn.Parameter(start.clone())
+    parameter.grad = gradient
+    betas = (inner.beta1, inner.beta2)
+    torch.optim.AdamW([parameter], inner.alpha_lr, betas, weight_decay=1e-3).step()
+    torch.testing.assert_close(moved[name][1:], parameter.detach()[1:])
+    assert moved[name][0] == start[0]
+
+
+@pytest.mark.parametrize(
+    ("order", "unrolls", "bounded"),
+    [
+        ("exact", False, (True, True)),
+        ("first_order", True, (True, False)),
+        ("first_order", False, (False, False)),
+    ],
+)
+def test_the_slope_of_an_update_is_bounded_where_a_gradient_goes_through_it(
+    order: str, unrolls: bool, bounded: tuple[bool, bool]
+) -> None:
+    """By 1e6 times the rate; without eps_root the slope of Adam at a small gradient is rate / eps."""
+    inner = {"optimizer": "adam", "alpha_optimizer": "adam", "alpha_weight_decay": 0.0}
+    meta, nas = {"gradient_order": order, "inner": inner}, {"needs_weight_step": unrolls}
+    module = make_module("maml", meta=meta, nas=nas)
+    theta = module.theta()
+    loop = module.learner.loops.make(theta, module.learner.training_schedule())
+    names = ("head.bias", next(iter(theta.alphas)))
+    slopes = []
+    for name, optimizer in zip(names, loop.optimizers({}, 0, torch.tensor(3)), strict=True):
+        params = {name: torch.ones((), dtype=torch.float64)}
+
+        def moved(gradient: torch.Tensor, params: Any = params, optimizer: Any = optimizer) -> Any:
+            gradients = dict.fromkeys(params, gradient)
+            return sum(optimizer.update(gradients, optimizer.init(params), params)[0].values())
+
+        small = torch.tensor(1e-9, dtype=torch.float64)
+        slopes.append(abs(float(torch.func.grad(moved)(small))))
+    assert module.meta.inner.weight_lr == module.meta.inner.alpha_lr == 1e-3
+    assert tuple(slope <= 1e6 * 1e-3 for slope in slopes) == bounded
+
+
 @pytest.mark.parametrize("ways", [2, 4, 7])
 def test_the_first_step_from_an_empty_head_is_the_same_for_any_number_of_ways(ways: int) -> None:
     conv4 = {"builder": "metanas_pl.search_spaces.builders.conv4", "name": "conv4", "channels": 4}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from metanas_pl.engine.metrics import EpisodeMean, episode_accuracy, mean_interval95, paired_gain95
+from tests.conftest import make_module
 
 ACCURACIES = st.lists(st.floats(0, 1, width=32), min_size=2, max_size=50)
 
@@ -129,6 +130,9 @@ def test_a_device_without_float64_gets_float32() -> None:
     metric.update(values)
     assert metric.compute().dtype == torch.float32
     assert metric.interval95() == pytest.approx(mean_interval95(values)[1], rel=1e-4)
+    metric.reset()
+    assert {getattr(metric, name).dtype for name in ("n", "total", "squares")} == {torch.float32}
+    make_module()._apply(to_mps)
 
 
 def test_reset_forgets_every_episode() -> None:

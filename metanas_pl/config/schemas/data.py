@@ -45,7 +45,8 @@ class DataConfig:
     """Where episodes come from and how large they are (see ``EpisodeDataModule``).
 
     ``source`` is a name, or a list that is mixed by ``weights``; ``root`` then one path for all or a list.
-    Ways and shots are numbers or ranges ``[least, largest]``.
+    Ways and shots are numbers or ranges ``[least, largest]``. ``eval_seed`` alone decides which validation
+    and test episodes there are, so that runs of several seeds are tested on the same ones.
     """
 
     source: Any = "glyphs"
@@ -61,6 +62,7 @@ class DataConfig:
     n_train_episodes: int = 1000
     n_val_episodes: int = 100
     n_test_episodes: int = 300
+    eval_seed: int = 0
     eval_batch_size: int = 10
     num_workers: int = 0
     image_size: int = 28
@@ -85,7 +87,7 @@ class DataConfig:
         check_numbers("data", self, "n_queries n_train_queries", 1)
         check_numbers("data", self, "meta_batch_size n_train_episodes eval_batch_size", 1)
         check_numbers("data", self, "n_val_episodes n_test_episodes image_size", 1)
-        check_numbers("data", self, "num_workers", 0)
+        check_numbers("data", self, "num_workers eval_seed", 0)
         check(self.channels in (1, 3), "data.channels", self.channels, "must be 1 or 3")
         check_choice("data.sampling", self.sampling, ("uniform", "group"))
         check_choice("data.shots_per", self.shots_per, ("episode", "class"))

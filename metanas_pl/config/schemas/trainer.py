@@ -90,9 +90,7 @@ def is_devices(value: object) -> bool:
 SWITCH = one_of(True, False)
 TIME = "a time such as 00:01:30:00 (days, hours, minutes, seconds) or {minutes: 90}"
 NAME = Kind("a name", lambda v: isinstance(v, str))
-PRECISIONS = (
-    "16-mixed, bf16-mixed, bf16-true, 32-true or 64-true (16, bf16, 32 and 64 are short for them)"
-)
+PRECISIONS = "bf16-true, 32-true or 64-true (32 and 64 are short for them)"
 SETTINGS: dict[str, Kind] = {
     "accelerator": NAME,
     "strategy": NAME,

@@ -79,7 +79,7 @@ def augment(
 
     Args:
         batch: episodes with a leading task dimension.
-        seed: the run's seed.
+        seed: of the episodes.
         how: the transforms and their limits.
         mean, std: what the images in [0, 1] were normalised by, ``(T, C)``.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from math import ceil
-from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.data import DataLoader
@@ -13,12 +12,10 @@ from torch.utils.data import DataLoader
 from metanas_pl.data.episodes.dataset import EpisodeBatch, EpisodeDataset, EpisodeSampler, collate
 from metanas_pl.data.episodes.mixture import MixtureDataset
 from metanas_pl.errors import UserError
-
-if TYPE_CHECKING:
-    from torch.utils.data.dataloader import _BaseDataLoaderIter
+from metanas_pl.utils.lightning_private import WithWorkers
 
 
-class EpisodeLoader:
+class EpisodeLoader(WithWorkers):
     """Batches of episodes for one rank, with the state that Lightning saves and restores.
 
     The state counts the tasks handed out on all ranks together, not what workers have prefetched,
@@ -51,7 +48,7 @@ class EpisodeLoader:
         self._position = (0, 0)
         self.waited = 0.0
         # A generator of its own: otherwise every epoch takes a number from the global one.
-        self._loader: DataLoader[EpisodeBatch] = DataLoader(
+        self.torch_loader: DataLoader[EpisodeBatch] = DataLoader(
             dataset,
             batch_size=batch_size,
             sampler=self._sampler,
@@ -61,7 +58,7 @@ class EpisodeLoader:
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),
         )
-        self.batch_sampler = self._loader.batch_sampler
+        self.batch_sampler = self.torch_loader.batch_sampler
 
     def __len__(self) -> int:
         """Batches of this rank in a whole epoch."""
@@ -70,7 +67,7 @@ class EpisodeLoader:
     def __iter__(self) -> Iterator[EpisodeBatch]:
         epoch, done = self._sampler.epoch, self._sampler.start
         self._position = (epoch, done)
-        for batch in self._timed(self._loader):
+        for batch in self._timed(self.torch_loader):
             done += self.batch_size * self._sampler.world_size
             self._position = (epoch, done)
             yield batch
@@ -84,16 +81,6 @@ class EpisodeLoader:
             if batch is None:
                 return
             yield batch
-
-    @property
-    def _iterator(self) -> _BaseDataLoaderIter | None:
-        # Lightning looks here to stop the workers at the end of a run; left to the garbage
-        # collector, each of them takes five seconds to stop.
-        return self._loader._iterator
-
-    @_iterator.setter
-    def _iterator(self, iterator: _BaseDataLoaderIter | None) -> None:
-        self._loader._iterator = iterator
 
     def state_dict(self) -> dict[str, int]:
         """``epoch`` and ``tasks``, the tasks of this epoch done on all ranks together."""

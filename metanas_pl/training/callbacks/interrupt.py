@@ -7,13 +7,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
 
 from metanas_pl.errors import AFTER_SIGNAL
+from metanas_pl.utils.lightning_private import stop_before_minimum, validates_next
 
 Handler = Callable[[int, FrameType | None], object] | int | None
 """What ``signal.signal`` takes and gives."""
@@ -68,11 +69,10 @@ class GracefulInterrupt(pl.Callback):
         but ``on_validation_end``: a step that is followed by a validation is saved after it. The
         validation that Lightning adds to a stop elsewhere is left out.
         """
-        loop: Any = trainer.fit_loop
         if trainer.global_step == self._step:  # its gradient is only accumulated yet
             return
         self._step = trainer.global_step
-        if self._asked(trainer) and not loop.epoch_loop._should_check_val_fx(loop._data_fetcher):
+        if self._asked(trainer) and not validates_next(trainer):
             self._save_and_stop(trainer)
             trainer.limit_val_batches = 0
 
@@ -92,8 +92,7 @@ class GracefulInterrupt(pl.Callback):
     def _save_and_stop(self, trainer: pl.Trainer) -> None:
         """Save, and then ask Lightning to stop, which makes it log the step: even before ``min_steps``."""
         save_last(trainer)
-        trainer.should_stop = True
-        trainer.fit_loop.min_epochs = trainer.fit_loop.epoch_loop.min_steps = None
+        stop_before_minimum(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Give the signals back, and agree on one that came after the last step."""

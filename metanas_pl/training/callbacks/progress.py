@@ -7,7 +7,8 @@ from math import ceil
 from typing import TYPE_CHECKING, cast
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import RichProgressBar
+
+from metanas_pl.utils.lightning_private import StepProgressBar
 
 if TYPE_CHECKING:
     from pytorch_lightning.utilities.types import STEP_OUTPUT
@@ -19,7 +20,7 @@ Fields = dict[str, int | str | float | dict[str, float]]
 """What Lightning's bar shows, by name."""
 
 
-class EpisodeProgressBar(RichProgressBar):
+class EpisodeProgressBar(StepProgressBar):
     """Rich progress bar over the outer steps of the whole run, with the fields of few-shot search.
 
     Without a terminal, as in the log of a cluster, a line every ``heartbeat_s`` seconds stands for it.
@@ -62,9 +63,8 @@ class EpisodeProgressBar(RichProgressBar):
 
     def _beats(self) -> bool:
         """Whether a line is due: nobody sees the bar, and the last one is old."""
-        console, now = self._console, time.perf_counter()
-        seen = console is not None and (console.is_terminal or console.is_jupyter)
-        due = self.is_enabled and not seen and now - self._last_beat >= self.heartbeat_s
+        now = time.perf_counter()
+        due = self.is_enabled and not self.is_seen and now - self._last_beat >= self.heartbeat_s
         if due:
             self._last_beat = now
         return due
@@ -74,15 +74,14 @@ class EpisodeProgressBar(RichProgressBar):
         self._begin, self._first_step, self._n_tasks = time.perf_counter(), trainer.global_step, 0
         super().on_train_start(trainer, pl_module)
 
-    def _get_train_description(self, current_epoch: int) -> str:
-        """``Epoch 3/10``, counted from 1; Lightning would show ``Epoch 2/-2`` here."""
+    def training_text(self, epoch: int) -> str:
+        """Returns ``Epoch 3/10``, counted from 1; Lightning would show ``Epoch 2/-2`` here."""
         n_epochs, n_batches = self.trainer.max_epochs, self.total_train_batches
         if self.trainer.max_steps > 0 and n_batches:
             by_steps = ceil(self.trainer.max_steps / n_batches)
             n_epochs = min(n_epochs, by_steps) if n_epochs and n_epochs > 0 else by_steps
         total = f"/{n_epochs}" if n_epochs and n_epochs > 0 else ""
-        # As wide as the other bar's text, or the two would flicker.
-        return f"{f'Epoch {current_epoch + 1}{total}':{len(self.validation_description)}}"
+        return f"Epoch {epoch + 1}{total}"
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Fields:
         """Short fields for one line."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from metanas_pl.utils.tensor_file import TensorFileError, load_tensors
 if TYPE_CHECKING:
     from metanas_pl.types import Checkpoint
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Grows when an older release could not read what is written. Checkpoints without one are of version 0,
 whose layout was that of version 1; see ``migration.py``."""
 
@@ -37,7 +36,6 @@ LAYOUT: dict[str, type] = {
 }
 DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, OverflowError)
 """What code answers to values of another kind than it expects."""
-RESTORER = "checkpoint_connector"  # the part of Lightning that restores checkpoints
 
 
 def read(path: str) -> Checkpoint:
@@ -75,9 +73,9 @@ def going_on_from(path: str | None) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        restores = any(RESTORER in f.filename and "restore" in f.name for f in frames)
-        if isinstance(error, ValueError) or not restores:
+        from metanas_pl.utils.lightning_private import arose_in_restoring
+
+        if isinstance(error, ValueError) or not arose_in_restoring(error):
             raise
         raise UserError(f"ckpt_path={path} does not fit this run: {_line(error)}") from error
 
@@ -100,14 +98,14 @@ def _checked(checkpoint: Checkpoint) -> Checkpoint:
     if odd := [k for k, v in checkpoint["state_dict"].items() if not isinstance(v, Tensor)]:
         raise TypeError(f"{odd[0]} is no tensor")
     known = migrated(checkpoint["hyper_parameters"], checkpoint.get("format_version", 0))
-    expected = {*SCHEMAS, "space", "image_shape", "n_ways", "seed"}
+    expected = {*SCHEMAS, "space", "image_shape", "n_ways", "seed", "eval_seed"}
     if set(known) != expected:
         raise KeyError(f"its hyper-parameters are {', '.join(known)}")
     channels, height, width = known["image_shape"]
     DataConfig(n_ways=known["n_ways"], image_size=height, channels=channels)
-    if height != width or type(known["seed"]) is not int:
-        raise UserError("image_shape or seed makes no sense")
-    stored = dict(checkpoint["datamodule_hyper_parameters"])
+    if height != width or any(type(known[key]) is not int for key in ("seed", "eval_seed")):
+        raise UserError("image_shape or a seed makes no sense")
+    stored = {"eval_seed": known["eval_seed"], **checkpoint["datamodule_hyper_parameters"]}
     seed = stored.pop("seed")
     stored |= {key: stored.get(key) or {} for key in ("augment", "options")}
     data = plain(from_plain(DataConfig, stored))

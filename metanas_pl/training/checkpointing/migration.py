@@ -31,8 +31,15 @@ def migrated(known: Settings, version: int) -> Settings:
     Raises:
         LookupError, TypeError, AttributeError: they are not those of such a checkpoint.
     """
-    if version >= 2:
-        return known
+    if version < 2:
+        known = _of_format_2(known)
+    if version < 3:  # until then the seed of the run decided about test episodes, too
+        known = {**known, "eval_seed": known["seed"]}
+    return known
+
+
+def _of_format_2(known: Settings) -> Settings:
+    """The hyper-parameters of format 0 or 1 as format 2 has them."""
     groups = {key: _renamed(known[key]) for key in ("space", "nas", "meta")}
     nas, meta = groups["nas"], groups["meta"]
     if "learns_from" in meta:

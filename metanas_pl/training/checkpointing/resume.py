@@ -110,7 +110,9 @@ def recount_batches(checkpoint: Checkpoint, n_tasks: int) -> None:
     Lightning accumulates by that count, and a resumed run may accumulate where there were more ranks. A
     batch after which it was saved is not completed: at a resume Lightning adds it as one.
     """
-    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
+    from metanas_pl.utils.lightning_private import batch_counts  # loads Lightning
+
+    progress = batch_counts(checkpoint)
     then = checkpoint["datamodule_hyper_parameters"]["meta_batch_size"]
     open_batches = progress["ready"] - progress["completed"]
     for state, count in progress.items():

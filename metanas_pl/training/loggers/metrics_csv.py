@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
-from lightning_fabric.loggers.logger import rank_zero_experiment
-from pytorch_lightning.loggers import CSVLogger, WandbLogger
-from pytorch_lightning.loggers.csv_logs import ExperimentWriter
+from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.trainer.states import TrainerFn
 
 from metanas_pl.utils.files import RowsFile
+from metanas_pl.utils.lightning_private import PlainLogger, PlainWriter, log_step_at_hand
 
 if TYPE_CHECKING:
     from metanas_pl.types import Checkpoint
 
 WANDB_ID = "wandb_id"  # of a checkpoint: the run on W&B that it belongs to
+WANDB_FOLDER = "wandb_folder"  # of a checkpoint: the folder of that run
 
 
-class RunLog(CSVLogger):
+class RunLog(PlainLogger):
     """Lightning's CSVLogger on a file that a resumed run goes on with.
 
     Args:
@@ -29,16 +29,12 @@ class RunLog(CSVLogger):
     def __init__(self, run_dir: Path) -> None:
         super().__init__(str(run_dir.parent), name=run_dir.name, version="")
 
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> Any:
-        """The writer of the file."""
-        if self._experiment is None:
-            self._experiment = _Writer(self.log_dir)
-        return self._experiment
+    def make_writer(self) -> PlainWriter:
+        """Returns the writer of the file."""
+        return _Writer(self.log_dir)
 
 
-class _Writer(ExperimentWriter):
+class _Writer(PlainWriter):
     """Hands rows to a :class:`RowsFile`; one that is logged twice in succession is one row."""
 
     def __init__(self, log_dir: str) -> None:
@@ -57,9 +53,6 @@ class _Writer(ExperimentWriter):
             self.file.append(self.metrics)
             self.metrics = []
 
-    def _check_log_dir_exists(self) -> None:
-        """Lightning would warn of a run folder that is used again, and empty it."""
-
 
 class LogPosition(pl.Callback):
     """A checkpoint knows which rows belong to it: on resume, later ones go, and the run writes them again.
@@ -75,13 +68,8 @@ class LogPosition(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint
     ) -> None:
-        """Bring all rows to the disk before the checkpoint, that of a step just ended, too.
-
-        Lightning logs a step after the hook in which it lets callbacks save it.
-        """
-        batches: Any = trainer.fit_loop.epoch_loop.batch_progress.current
-        if batches.processed > batches.completed:
-            trainer._logger_connector.update_train_step_metrics()
+        """Bring all rows to the disk before the checkpoint, that of a step just ended, too."""
+        log_step_at_hand(trainer)
         if trainer.is_global_zero:
             self.run_log.save()
             self.run_log.experiment.file.sync()
@@ -89,6 +77,7 @@ class LogPosition(pl.Callback):
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     checkpoint[WANDB_ID] = logger.version
+                    checkpoint[WANDB_FOLDER] = self.run_log.log_dir
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint

@@ -80,12 +80,14 @@ def test_episodes_are_those_of_the_parts_as_often_as_weighted(tmp_path: Path) ->
 
 
 def test_the_store_depends_on_seed_split_epoch_and_number(tmp_path: Path) -> None:
-    def names(split: str, epoch: int, seed: int = 0) -> list[str]:
-        mixture, _ = parts(make(tmp_path, seed=seed).dataset(split))
+    def names(split: str, epoch: int, **seeds: int) -> list[str]:
+        mixture, _ = parts(make(tmp_path, **seeds).dataset(split))
         return [mixture.part_of(epoch, i).store.meta.name for i in range(30)]
 
     assert names("train", 0) == names("train", 0) != names("train", 1)
-    assert names("test", 0) == names("test", 1) != names("test", 0, seed=1)
+    assert names("train", 0) != names("train", 0, seed=1)
+    assert names("test", 0) == names("test", 1) == names("test", 0, seed=1)
+    assert names("test", 0) != names("test", 0, eval_seed=1)
     assert names("val", 0) != names("test", 0)
 
 

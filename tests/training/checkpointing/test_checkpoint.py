@@ -41,9 +41,18 @@ def test_the_version_is_in_it(written: dict[str, Any]) -> None:
     assert written["format_version"] == FORMAT_VERSION
 
 
+def as_format_2(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The same checkpoint as it was when one seed decided about all episodes."""
+    old = {**deepcopy(checkpoint), "format_version": 2}
+    for group in ("hyper_parameters", "datamodule_hyper_parameters"):
+        del old[group]["eval_seed"]
+    return old
+
+
 def as_format_1(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The same checkpoint with the names of format 1."""
-    known = deepcopy(checkpoint["hyper_parameters"])
+    checkpoint = as_format_2(checkpoint)
+    known = checkpoint["hyper_parameters"]
     old = {new: before for before, new in MOVED.items()}
     for group in ("space", "nas", "meta"):
         for key, value in known[group].items():
@@ -64,7 +73,7 @@ def as_format_1(checkpoint: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("version", [FORMAT_VERSION + 1, -1, "1", None, True])
 def test_a_newer_or_unknown_version(written: dict[str, Any], tmp_path: Path, version: Any) -> None:
     written["format_version"] = version
-    with pytest.raises(ValueError, match=r"x\.ckpt has format version .*reads 0 to 2: update"):
+    with pytest.raises(ValueError, match=r"x\.ckpt has format version .*reads 0 to 3: update"):
         evaluated(written, tmp_path)
 
 
@@ -90,6 +99,22 @@ def test_one_without_version_and_with_fewer_settings_goes_on(
     assert results["test/accuracy"] == before["test/accuracy"]
     module = evaluated(written, tmp_path)
     runs.assert_equal(dict(module.state_dict()), dict(written["state_dict"]))
+
+
+def test_the_test_episodes_of_an_earlier_checkpoint_are_those_of_its_seed(
+    written: dict[str, Any], images: Path, tmp_path: Path
+) -> None:
+    for group in ("hyper_parameters", "datamodule_hyper_parameters"):
+        written[group]["seed"] = 7
+    torch.save(as_format_2(written), tmp_path / "old.ckpt")
+    config = as_trained(Config(ckpt_path=str(tmp_path / "old.ckpt")), [])
+    assert (config.seed, config.data.eval_seed) == (7, 7)
+    module = trained_module(app.read_checkpoint(str(tmp_path / "old.ckpt")), config)
+    assert (module.seed, module.eval_seed) == (7, 7)
+    options = [*runs.tiny(images, tmp_path / "run"), "seed=7"]
+    options.append(f"ckpt_path={tmp_path / 'old.ckpt'}")
+    with pytest.raises(ValueError, match=r"old\.ckpt .* it was trained with data\.eval_seed=7"):
+        train.run(runs.compose(options))
 
 
 def test_weights_alone_can_be_evaluated(written: dict[str, Any], tmp_path: Path) -> None:
@@ -138,6 +163,7 @@ def test_what_a_module_of_ours_imported_is_not_ours() -> None:
         (None, "image_shape", [1, 10**9, 10**9]),
         (None, "image_shape", [1]),
         (None, "seed", "x"),
+        (None, "eval_seed", "x"),
         (None, "_instantiator", "os.system"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -122,5 +123,11 @@ def test_a_run_that_goes_on_does_so_on_wandb(
     (first,) = begun()
     run(compose([*options, "trainer.max_steps=4", "resume=auto"]))
     assert set(begun()) == {first}
+    copied = shutil.copytree(folder, tmp_path / "copy")
+    shutil.rmtree(copied / "wandb")
+    mine = [word for word in options if not word.startswith("run_dir=")]
+    run(compose([*mine, f"run_dir={copied}", "trainer.max_steps=6", "resume=auto"]))
+    (other,) = (path.name.rpartition("-")[2] for path in (copied / "wandb").glob("offline-run-*"))
+    assert other != first
     run(compose([*options, "trainer.max_steps=6", "resume=auto", "+logger.id=mine"]))
     assert set(begun()) == {first, "mine"}
