@@ -272,7 +272,7 @@ def test_the_wait_for_a_slower_rank_is_seen(two_ranks: FolderOf) -> None:
     assert len(waits) == 2 and max(waits) > DELAY / 4
 
 
-@pytest.mark.nightly
+@pytest.mark.slow
 def test_torchrun_on_two_nodes_equals_one_process_and_only_rank_0_writes(
     images: Path, one_process: FolderOf, tmp_path: Path
 ) -> None:

@@ -70,7 +70,7 @@ def start_slurm_job(folder: Path, options: list[str]) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_job_is_requeued_and_ends_like_an_undisturbed_run(images: Path, tmp_path: Path) -> None:
     options = [*tiny(images), "data.n_train_episodes=20"]
     options += ["trainer.max_steps=20", "trainer.precision=64-true"]
