@@ -20,7 +20,7 @@ WANDB_FOLDER = "wandb_folder"  # of a checkpoint: the folder of that run
 
 
 class RunLog(PlainLogger):
-    """Lightning's CSVLogger on a file that a resumed run goes on with.
+    """Lightning's CSVLogger on a file that a resumed run continues.
 
     Args:
         run_dir: where ``metrics.csv`` is.
@@ -68,7 +68,7 @@ class LogPosition(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint
     ) -> None:
-        """Bring all rows to the disk before the checkpoint, that of a step just ended, too."""
+        """Brings all rows to the disk before the checkpoint, that of a step just ended, too."""
         log_step_at_hand(trainer)
         if trainer.is_global_zero:
             self.run_log.save()
@@ -82,7 +82,7 @@ class LogPosition(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint
     ) -> None:
-        """Drop the rows after the checkpoint; one that is loaded for a test changes nothing."""
+        """Drops the rows after the checkpoint; one that is loaded for a test changes nothing."""
         fits = trainer.state.fn == TrainerFn.FITTING
         if fits and self.resumes and trainer.is_global_zero:
             self.run_log.experiment.file.cut(checkpoint.get("n_log_rows", 0))
