@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -31,12 +31,8 @@ from metanas_pl.errors import RunFailed, UserError
 from metanas_pl.training.checkpointing.checkpoint import read
 from metanas_pl.training.checkpointing.checkpoint_io import WholeCheckpointIO
 from metanas_pl.training.checkpointing.resume import is_inside
-from metanas_pl.training.loggers.metrics_csv import (
-    WANDB_FOLDER,
-    WANDB_ID,
-    LogPosition,
-    RunLog,
-)
+from metanas_pl.training.loggers.metrics_csv import LogPosition, RunLog
+from metanas_pl.training.loggers.wandb import answering_wandb, finish_wandb, run_id_in
 from metanas_pl.training.ranks import closing_connections, is_first_process
 
 PROFILERS = {
@@ -161,11 +157,8 @@ def make_logger(config: Config, resumes: bool) -> Logger:
     if not (resumes and isinstance(logger, WandbLogger)) or chosen:
         return logger
     assert config.ckpt_path is not None
-    checkpoint, here = read(config.ckpt_path), str(Path(config.run_dir).resolve())
-    known, folder = checkpoint.get(WANDB_ID), checkpoint.get(WANDB_FOLDER, here)
-    if known is None or Path(folder) != Path(here):
-        return logger
-    return make("logger", {**config.logger, "id": str(known)})
+    known = run_id_in(read(config.ckpt_path), Path(config.run_dir).resolve())
+    return logger if known is None else make("logger", {**config.logger, "id": known})
 
 
 def make_callbacks(config: Config) -> list[pl.Callback]:
@@ -194,33 +187,3 @@ def begin_logging(trainer: pl.Trainer, config: Config) -> None:
     for logger in trainer.loggers[1:]:  # the first one is metrics.csv
         with answering_wandb(logger):
             logger.log_hyperparams(asdict(config))
-
-
-@contextmanager
-def answering_wandb(logger: Logger) -> Iterator[None]:
-    """Says what to do where W&B cannot begin a run.
-
-    Raises:
-        UserError: names both ways out.
-    """
-    if not isinstance(logger, WandbLogger):
-        yield
-        return
-    from wandb.errors import Error
-
-    try:
-        yield
-    except Error as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"logger=wandb: {reason} (log in with wandb login, or set WANDB_MODE=offline)"
-        ) from error
-
-
-def finish_wandb(loggers: Sequence[Logger], exit_code: int) -> None:
-    """Ends the W&B run of this process, if one of ``loggers`` began it; other ranks have none."""
-    if any(isinstance(logger, WandbLogger) for logger in loggers):
-        import wandb
-
-        if wandb.run is not None:
-            wandb.finish(exit_code=exit_code)

@@ -6,17 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
-from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.trainer.states import TrainerFn
 
+from metanas_pl.training.loggers.wandb import remember_run
 from metanas_pl.utils.files import RowsFile
 from metanas_pl.utils.lightning_private import PlainLogger, PlainWriter, log_step_at_hand
 
 if TYPE_CHECKING:
     from metanas_pl.types import Checkpoint
-
-WANDB_ID = "wandb_id"  # of a checkpoint: the run on W&B that it belongs to
-WANDB_FOLDER = "wandb_folder"  # of a checkpoint: the folder of that run
 
 
 class RunLog(PlainLogger):
@@ -74,10 +71,7 @@ class LogPosition(pl.Callback):
             self.run_log.save()
             self.run_log.experiment.file.sync()
             checkpoint["n_log_rows"] = self.run_log.experiment.file.n_rows
-            for logger in trainer.loggers:
-                if isinstance(logger, WandbLogger):
-                    checkpoint[WANDB_ID] = logger.version
-                    checkpoint[WANDB_FOLDER] = self.run_log.log_dir
+            remember_run(checkpoint, trainer.loggers, self.run_log.log_dir)
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint
