@@ -98,7 +98,7 @@ class Config:
     """The whole experiment.
 
     ``num_threads``: threads of one CPU operation, per process; None leaves torch's choice. Small networks
-    are faster with one. ``ckpt_path``: a checkpoint to go on with; ``last`` is the newest of the run
+    are faster with one. ``ckpt_path``: a checkpoint to resume from; ``last`` is the newest of the run
     folder. ``resume=auto`` resumes from that, too, and starts a new run where there is none.
     """
 
