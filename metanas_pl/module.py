@@ -127,27 +127,27 @@ class MetaNASModule(EpisodesOnly):
     # -- theta --------------------------------------------------------------------------------
 
     def theta(self) -> Theta:
-        """Everything meta-learned, detached from the autograd graph."""
+        """Returns everything meta-learned, detached from the autograd graph."""
         weights = {name: p.detach() for name, p in self.space.named_parameters()}
         alphas = {name: a.detach() for name, a in self.alphas.items()}
         hyper = zip(self.hyper_names, self.hyper, strict=True)
         return Theta(weights, alphas, {name: h.detach() for name, h in hyper})
 
     def mask(self) -> Mask:
-        """Alphas that meta-pruning has left alive, by name."""
+        """Returns alphas that meta-pruning has left alive, by name."""
         return {name: getattr(self, f"alive_{name}") for name in self.alphas}
 
     def mixing(self, temperature: float | None = None) -> Mixing:
-        """Mixing weights of the meta-architecture, at t_min unless told otherwise."""
+        """Returns mixing weights of the meta-architecture, at t_min unless told otherwise."""
         at = self.nas.t_min if temperature is None else temperature
         return self.learner.relaxation(self.theta().alphas, at, self.mask())
 
     def probabilities(self, temperature: float) -> Mixing:
-        """Softmax of the meta-alphas, whatever the relaxation: how decided they are."""
+        """Returns the softmax of the meta-alphas, whatever the relaxation: how decided they are."""
         return softmax(self.theta().alphas, temperature, self.mask())
 
     def genotype(self) -> Architecture | None:
-        """The meta-genotype: hard pruning of the meta-alphas. None for a space without cells."""
+        """Returns the meta-genotype: hard pruning of the meta-alphas. None for a space without cells."""
         return self.space.genotype(self.mixing())
 
     @property
@@ -159,7 +159,7 @@ class MetaNASModule(EpisodesOnly):
     # -- training -----------------------------------------------------------------------------
 
     def training_step(self, batch: Episodes, batch_idx: int) -> Tensor:
-        """One outer step: the query loss, whose backward delivers the mean meta-gradient."""
+        """Takes one outer step; returns the query loss, whose backward delivers the mean meta-gradient."""
         check_batch(batch, self.image_shape)
         theta = self.theta()
         result, self.carried_states = self.learner.meta_gradient(
@@ -178,7 +178,7 @@ class MetaNASModule(EpisodesOnly):
         return InjectGradient.apply(result.loss, share, len(params), *params, *grads)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """From the mean over all tasks of the step to that over the finite ones; without any, theta stays.
+        """Turns the mean over all tasks of the step into that of the finite ones; without any, theta stays.
 
         The tasks of all ranks and accumulated batches count alike.
         """
@@ -198,12 +198,12 @@ class MetaNASModule(EpisodesOnly):
         self.log_dict(shown)
 
     def _resting(self) -> list[nn.Parameter]:
-        """Parameters that are not meta-learned in this step: alphas in warm-up, a head of each task."""
+        """Returns parameters that rest in this step: alphas in warm-up, a head that each task makes."""
         resting = list(self.alphas.values()) if self.learner.alphas_rest(self.progress) else []
         return resting + ([*self.space.head.parameters()] if self.learner.head_rests else [])
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Meta-pruning at its interval, as part of the step: checkpoints come after it."""
+        """Meta-prunes at its interval, as part of the step: checkpoints come after it."""
         super().optimizer_step(*args, **kwargs)
         interval, done = self.nas.meta_prune_interval, self.global_step + 1
         if interval and done > self.meta.outer.warm_up_steps and done % interval == 0:
@@ -215,14 +215,14 @@ class MetaNASModule(EpisodesOnly):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip each group on its own: gradients of alphas grow as 1/T, those of weights do not."""
+        """Clips each group on its own: gradients of alphas grow as 1/T, those of weights do not."""
         self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         if (norm := self.meta.outer.clip_norm) is not None:
             for group in optimizer.param_groups:
                 nn.utils.clip_grad_norm_(group["params"], norm)
 
     def meta_prune(self) -> None:
-        """Switch off, for good, operations whose mixing weight at t_min is below the threshold."""
+        """Switches off, for good, operations whose mixing weight at t_min is below the threshold."""
         relaxation = self.learner.method["meta_prune_relaxation"] or self.learner.relaxation
         mixing = relaxation(self.theta().alphas, self.nas.t_min, self.mask(), None)
         for name, weight in self.space.of_kind("operation", mixing).items():
@@ -231,7 +231,7 @@ class MetaNASModule(EpisodesOnly):
             alive.copy_(alive_after(weight, alive, self.nas.meta_prune_threshold, nameable))
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """One optimizer with a group each for weights, alphas and learned inner hyper-parameters."""
+        """Makes one optimizer with a group each for weights, alphas and learned inner hyper-parameters."""
         outer = self.meta.outer
         groups = [
             {"params": list(self.space.parameters()), "lr": outer.weight_lr, "name": "weights"},
@@ -269,17 +269,17 @@ class MetaNASModule(EpisodesOnly):
         self.hparams["meta"] = plain(self.meta)
 
     def on_train_start(self) -> None:
-        """Refuse ranks that go on after different outer steps."""
+        """Refuses ranks that resume after different outer steps."""
         step = torch.tensor([self.global_step, -self.global_step], device=self.device)
         last, first = self.trainer.strategy.reduce(step, reduce_op="max").tolist()
         if last != -first:
             raise UserError(
-                f"ranks go on after outer steps {-first} to {last}: "
+                f"ranks resume after outer steps {-first} to {last}: "
                 "put hydra.run.dir on a disk that all of them see"
             )
 
     def on_fit_start(self) -> None:
-        """Refuse what cannot be exact."""
+        """Refuses what cannot be exact."""
         check_strategy(type(self.trainer.strategy).__name__)
         if self.nas.meta_prune_interval and averages_buffers(self.trainer):
             raise UserError(
@@ -309,15 +309,15 @@ class MetaNASModule(EpisodesOnly):
         return result
 
     def validation_step(self, batch: Episodes, batch_idx: int) -> None:
-        """Adapt to validation episodes."""
+        """Adapts to validation episodes."""
         self._evaluate(batch, "val")
 
     def on_test_epoch_start(self) -> None:
-        """Forget the rows of an earlier test."""
+        """Forgets the rows of an earlier test."""
         self.test_rows = []
 
     def test_step(self, batch: Episodes, batch_idx: int) -> None:
-        """Adapt to test episodes and keep a row for each."""
+        """Adapts to test episodes and keeps a row for each."""
         begin = time.perf_counter()
         result = self._evaluate(batch, "test")
         seconds = (time.perf_counter() - begin) / len(batch.index)
@@ -335,17 +335,17 @@ class MetaNASModule(EpisodesOnly):
         )
 
     def on_test_epoch_end(self) -> None:
-        """Log the test at this step: Lightning's count is one less if a finished training was resumed."""
+        """Logs the test at this step: Lightning's count is one less if a finished training was resumed."""
         self.log("step", float(self.trainer.global_step), sync_dist=True)
 
     def gathered_test_rows(self) -> Rows:
-        """Rows of the test episodes of all processes, in the order of the episodes."""
+        """Returns rows of the test episodes of all processes, in the order of the episodes."""
         return gathered(self.test_rows)
 
     # -- checkpoints --------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """The version of the format, carried inner states and the count of skipped tasks belong to it."""
+        """Adds the version of the format, carried inner states and the count of skipped tasks."""
         checkpoint["format_version"] = FORMAT_VERSION
         checkpoint["skipped_tasks"] = self.tally.n_skipped
         checkpoint["total_steps"] = self.total_steps
@@ -354,7 +354,7 @@ class MetaNASModule(EpisodesOnly):
             checkpoint["carried_states"] = [[*weights], [*alphas]]
 
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Restore them; go on with batches of another size, where they changed."""
+        """Restores them; continues with batches of another size, where it has changed."""
         self.tally.n_skipped = checkpoint.get("skipped_tasks", 0)
         self.total_steps = checkpoint.get("total_steps", self.total_steps)
         if "carried_states" in checkpoint:

@@ -49,7 +49,7 @@ class InnerOptimizer(NamedTuple):
 
 
 def sgd(lr: Rate, weight_decay: float = 0.0) -> InnerOptimizer:
-    """Gradient descent ``p - lr * (g + weight_decay * p)``; its state is empty.
+    """Returns gradient descent ``p - lr * (g + weight_decay * p)``; its state is empty.
 
     ``lr`` is a number, or a function from a parameter's name to its rate.
 
@@ -163,7 +163,7 @@ def _decayed(grads: Params, params: Params, weight_decay: float) -> Params:
 
 
 def _safe_sqrt(x: Tensor) -> Tensor:
-    """Square root whose derivative at zero is zero instead of infinite."""
+    """Returns the square root whose derivative at zero is zero instead of infinite."""
     return x.clamp_min(torch.finfo(x.dtype).tiny).sqrt()
 
 

@@ -44,7 +44,7 @@ OBJECTIVE = "val/best_accuracy"  # the result that a sweep maximises
 
 
 def to_config(cfg: DictConfig, trains: bool = True) -> Config:
-    """Typed, validated configuration of a training, or of something that needs no meta-batch.
+    """Returns typed, validated configuration of a training, or of something that needs no meta-batch.
 
     Raises:
         UserError: a value that makes no sense; the message names key, value and what is allowed.
@@ -60,7 +60,7 @@ def to_config(cfg: DictConfig, trains: bool = True) -> Config:
 
 
 def read_checkpoint(path: str) -> Checkpoint:
-    """A checkpoint of ``metanas-train`` (see ``checkpoint.read``), loading torch only now.
+    """Returns a checkpoint of ``metanas-train`` (see ``checkpoint.read``), loading torch only now.
 
     Raises:
         UserError: there is no such file, or it is something else, damaged, or too new.
@@ -85,7 +85,7 @@ def check_devices(config: Config) -> None:
 
 
 def make_run_dir(config: Config) -> Path:
-    """The run folder, in which the first process leaves ``config.yaml``.
+    """Returns the run folder, in which the first process leaves ``config.yaml``.
 
     Raises:
         UserError: it cannot be made or written to.
@@ -124,7 +124,7 @@ def main(run: Callable[[DictConfig], Results]) -> None:
 
 
 def launch(run: Callable[[DictConfig], Results]) -> None:
-    """Compose what the command line asks for and hand it to ``run``, or show it.
+    """Composes what the command line asks for and hands it to ``run``, or shows it.
 
     Raises:
         UserError: there is no such configuration.
@@ -164,7 +164,7 @@ def launch(run: Callable[[DictConfig], Results]) -> None:
 
 @contextmanager
 def variable(name: str, value: str) -> Iterator[None]:
-    """An environment variable that has ``value`` for a while."""
+    """Gives an environment variable ``value`` for the block."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:

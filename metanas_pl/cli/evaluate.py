@@ -38,7 +38,7 @@ CHANGES = {  # keys that an override changes here, where it is not the one that 
 
 
 def run(cfg: DictConfig) -> Results:
-    """Test ``ckpt_path``; returns the results.
+    """Tests ``ckpt_path``; returns the results.
 
     Everything is as trained, but for what the command line overrides.
 
@@ -72,7 +72,7 @@ def run(cfg: DictConfig) -> Results:
 
 
 def named_checkpoint(named: str, run_dir: str) -> str:
-    """The file that ``ckpt_path`` names; printed, if it is a run that is named.
+    """Returns the file that ``ckpt_path`` names; printed, if it is a run that is named.
 
     Raises:
         UserError: there is none.
@@ -84,7 +84,7 @@ def named_checkpoint(named: str, run_dir: str) -> str:
 
 
 def load(config: Config) -> tuple[MetaNASModule, EpisodeDataModule]:
-    """The trained module of ``ckpt_path``, and its data: that of the training, if not told otherwise."""
+    """Returns the trained module of ``ckpt_path``, and the data: by default that of the training."""
     from metanas_pl.cli.factories import make_datamodule, opened, trained_module
     from metanas_pl.data.store.identity import checked
 
@@ -99,7 +99,7 @@ def load(config: Config) -> tuple[MetaNASModule, EpisodeDataModule]:
 
 
 def as_trained(asked: Config, overrides: list[str]) -> Config:
-    """The configuration of the checkpoint's run, with the overrides of this command line on top.
+    """Returns the configuration of the checkpoint's run, with the overrides of this command line on top.
 
     Raises:
         UserError: an override of something that a trained network cannot change.
@@ -134,7 +134,7 @@ def as_trained(asked: Config, overrides: list[str]) -> Config:
 
 
 def overridden(overrides: list[str]) -> list[str]:
-    """Keys and groups that a command line sets, whole groups first.
+    """Returns keys and groups that a command line sets, whole groups first.
 
     >>> overridden(["data.n_ways=3", "data=folder", "+trainer.x=1"])
     ['data', 'data.n_ways', 'trainer.x']

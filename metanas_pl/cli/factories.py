@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def make_datamodule(config: Config) -> EpisodeDataModule:
-    """Episodes of ``config.data``; those of training have the run's seed."""
+    """Returns episodes of ``config.data``; those of training have the run's seed."""
     return EpisodeDataModule(**asdict(config.data), seed=config.seed)
 
 
 def opened(datamodule: EpisodeDataModule) -> EpisodeDataModule:
-    """The same, with all stores there and open: what is wrong with the data is said before anything else.
+    """Returns it with all stores built and open, so that an error in the data comes before any other.
 
     Raises:
         UserError: no such data, or episodes that they cannot give.
@@ -38,7 +38,7 @@ def opened(datamodule: EpisodeDataModule) -> EpisodeDataModule:
 
 
 def make_module(config: Config) -> MetaNASModule:
-    """The LightningModule of a run, with the whole configuration of the data in its checkpoints."""
+    """Returns the LightningModule of a run, with the whole configuration of the data in its checkpoints."""
     data = config.data
     return MetaNASModule(
         space=config.space,
@@ -53,7 +53,7 @@ def make_module(config: Config) -> MetaNASModule:
 
 
 def trained_module(checkpoint: Checkpoint, config: Config) -> MetaNASModule:
-    """The LightningModule of a checkpoint that ``cli.read_checkpoint`` returned.
+    """Returns the LightningModule of a checkpoint that ``cli.read_checkpoint`` returned.
 
     Args:
         checkpoint: its hyper-parameters and parameters are taken.
@@ -77,7 +77,7 @@ def trained_module(checkpoint: Checkpoint, config: Config) -> MetaNASModule:
 
 
 def check_sizes(known: Settings, state: Mapping[str, Tensor], name: str) -> None:
-    """Refuse hyper-parameters of another network than ``state`` is of, before memory is taken for it."""
+    """Refuses hyper-parameters of another network than ``state`` is of, before memory is taken for it."""
     if not is_ours(known["space"]):  # a builder from elsewhere need not work without memory
         return
     nas = from_plain(NASConfig, known["nas"])

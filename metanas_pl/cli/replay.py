@@ -46,7 +46,7 @@ COLUMNS = {
 
 
 def run(settings: Sequence[str]) -> list[Row]:
-    """Replay the episode that ``KEY=VALUE`` words name, print the table and return its rows.
+    """Replays the episode that ``KEY=VALUE`` words name, prints the table and returns its rows.
 
     Raises:
         UserError: a word that makes no sense, or no such checkpoint or episode.
@@ -64,7 +64,7 @@ def run(settings: Sequence[str]) -> list[Row]:
 
 
 def parse(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """``ckpt_path``, ``episode`` and ``split``; and the overrides of the configuration.
+    """Returns ``ckpt_path``, ``episode`` and ``split``; and the overrides of the configuration.
 
     >>> parse(["episode=3", "ckpt_path=a.ckpt", "data.root=b"])
     ({'split': 'train', 'episode': '3', 'ckpt_path': 'a.ckpt'}, ['data.root=b'])
@@ -87,7 +87,7 @@ def parse(settings: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def prepared(module: MetaNASModule, batch: Episodes, split: str, ckpt_path: str) -> PreparedBatch:
-    """The episode as training, or as a test, learns it after the outer steps of the checkpoint."""
+    """Returns the episode as training, or as a test, learns it after the outer steps of the checkpoint."""
     from metanas_pl.types import OuterProgress
 
     learner, theta, mask = module.learner, module.theta(), module.mask()
@@ -100,7 +100,7 @@ def prepared(module: MetaNASModule, batch: Episodes, split: str, ckpt_path: str)
 
 
 def steps(module: MetaNASModule, batch: PreparedBatch, split: str) -> list[Row]:
-    """A row for the start and one after each inner step.
+    """Returns a row for the start and one after each inner step.
 
     ``loss`` is that of the step's batch where the step begins, ``weight_norm`` and ``alpha_norm`` are norms
     of its gradient; the other figures are of the point that the step reaches.
@@ -120,7 +120,7 @@ def steps(module: MetaNASModule, batch: PreparedBatch, split: str) -> list[Row]:
 
 
 def _figures(problem: EpisodeProblem, point: Theta, step: int) -> Row:
-    """Loss and accuracy on support and query set, and entropy, at one point."""
+    """Returns the loss and accuracy on support and query set, and entropy, at one point."""
     import torch.nn.functional as F
 
     from metanas_pl.algorithms.nas.relaxations import entropy
@@ -140,7 +140,7 @@ def _figures(problem: EpisodeProblem, point: Theta, step: int) -> Row:
 
 
 def _gradient(problem: EpisodeProblem, point: Theta, step: int) -> Row:
-    """Loss of the batch of a step, and norms of its gradient with respect to what adapts."""
+    """Returns the loss of the batch of a step, and norms of its gradient with respect to what adapts."""
     import torch
 
     from metanas_pl.algorithms.inner_loop import Pass
@@ -165,7 +165,7 @@ def _gradient(problem: EpisodeProblem, point: Theta, step: int) -> Row:
 
 
 def print_table(rows: Sequence[Row], title: str) -> None:
-    """Print the rows as one table."""
+    """Prints the rows as one table."""
     from rich import box
     from rich.console import Console
     from rich.table import Table

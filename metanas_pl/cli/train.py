@@ -32,7 +32,7 @@ ANOTHER_PROCESSOR = "on another kind of processor the same seed may give another
 
 
 def run(cfg: DictConfig | Config) -> Results:
-    """Meta-train, test the best checkpoint, write the run folder; returns the results.
+    """Meta-trains, tests the best checkpoint, writes the run folder; returns the results.
 
     Raises:
         UserError: a configuration that makes no sense, or a run folder that is in use or holds another run.
@@ -47,7 +47,7 @@ def run(cfg: DictConfig | Config) -> Results:
 
 
 def train_and_test(config: Config) -> Results:
-    """What :func:`run` does in a run folder of its own."""
+    """Trains and tests in a run folder that no other run uses; returns the results."""
     import pytorch_lightning as pl
 
     from metanas_pl.cli.factories import make_datamodule, make_module, opened
@@ -65,7 +65,7 @@ def train_and_test(config: Config) -> Results:
             print(describe(config, module))
         first_step = steps_done(config, module)
         if config.ckpt_path is not None and trainer.is_global_zero:
-            print(f"goes on after outer step {first_step}: {config.ckpt_path}")
+            print(f"resumes after outer step {first_step}: {config.ckpt_path}")
         begin, cpu_begin = time.perf_counter(), time.process_time()
 
         def at_hand() -> str:
@@ -89,7 +89,7 @@ def train_and_test(config: Config) -> Results:
 
 
 def steps_done(config: Config, module: MetaNASModule) -> int:
-    """Outer steps behind ``ckpt_path``; 0 without one.
+    """Returns outer steps behind ``ckpt_path``; 0 without one.
 
     Raises:
         ValueError: it was trained with another network.
@@ -104,7 +104,7 @@ def steps_done(config: Config, module: MetaNASModule) -> int:
 
 
 def _what(hyper_parameter: object) -> object:
-    """What is computed, without how: the latter may change in a run."""
+    """Returns settings of what is computed, without those of how, which may change in a run."""
     if not isinstance(hyper_parameter, dict):
         return hyper_parameter
     return {k: v for k, v in hyper_parameter.items() if k not in ("backend", "chunk_size")}
@@ -119,7 +119,7 @@ def test(
     ckpt_path: str | None,
     training: Results,
 ) -> Results:
-    """Test on the fixed list of test episodes and report; returns the results.
+    """Tests on the fixed list of test episodes and reports; returns the results.
 
     They are on the disk before a logger hears of them or a line is printed.
 
@@ -166,7 +166,7 @@ def test(
 
 
 def title(config: Config, module: MetaNASModule) -> str:
-    """One line that says what was tested, and when the result can only be chance."""
+    """Returns one line that says what was tested, and when the result can only be chance."""
     data, adapt = config.data, module.evaluation.adapt
     empty = module.meta.head == "zero" and adapt in ("alphas", "nothing")
     return (
@@ -177,18 +177,18 @@ def title(config: Config, module: MetaNASModule) -> str:
 
 
 def best_checkpoint(trainer: pl.Trainer) -> str | None:
-    """Path of the best checkpoint; None (the weights at hand) if none was kept."""
+    """Returns the path of the best checkpoint; None (the present weights) if none was kept."""
     return getattr(trainer.checkpoint_callback, "best_model_path", None) or None
 
 
 def best_score(trainer: pl.Trainer) -> Results:
-    """What the best checkpoint reached in validation, as a result; nothing if none was compared."""
+    """Returns what the best checkpoint reached in validation, as a result; nothing if none was compared."""
     score = getattr(trainer.checkpoint_callback, "best_model_score", None)
     return {} if score is None else {app.OBJECTIVE: float(score)}
 
 
 def stop_if_interrupted(trainer: pl.Trainer, run_dir: Path) -> None:
-    """After a signal say how to go on, and exit.
+    """After a signal, says how to resume and exits.
 
     Its code is that of rank 0: a launcher takes that of another for a crash, and kills rank 0 as well.
     """

@@ -55,7 +55,7 @@ SWITCHED_OFF = {"enable_checkpointing": Checkpoint, "enable_progress_bar": Progr
 
 
 def make_profiler(config: Config, run_dir: Path) -> Profiler | None:
-    """Lightning's profiler ``trainer.profiler``, which writes into the run folder, on the first process."""
+    """Returns Lightning's ``trainer.profiler``, which writes into the run folder, on the first process."""
     name = config.trainer.get("profiler")
     if name is None or not is_first_process():
         return None
@@ -79,7 +79,7 @@ def process_settings(num_threads: int | None) -> Iterator[None]:
 
 @contextmanager
 def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
-    """Lightning's Trainer with ``metrics.csv``, the chosen logger and the callbacks.
+    """Makes Lightning's Trainer with ``metrics.csv``, the chosen logger and the callbacks.
 
     A W&B run ends with the block: otherwise the next run of this process would go on in it. So do the
     number of threads and the filters of warnings.
@@ -121,7 +121,7 @@ def make_trainer(config: Config, run_dir: Path) -> Iterator[pl.Trainer]:
 
 
 def build(**settings: Any) -> pl.Trainer:
-    """The Trainer.
+    """Returns the Trainer.
 
     Raises:
         UserError: Lightning refuses a setting; that each is of the right kind is known before.
@@ -135,7 +135,7 @@ def build(**settings: Any) -> pl.Trainer:
 
 
 def make(key: str, config: Mapping[str, object]) -> Any:
-    """What the configuration names at ``key``, by its ``_target_``.
+    """Returns what the configuration names at ``key``, by its ``_target_``.
 
     Raises:
         UserError: there is none, or it refuses its settings.
@@ -148,7 +148,7 @@ def make(key: str, config: Mapping[str, object]) -> Any:
 
 
 def make_logger(config: Config, resumes: bool) -> Logger:
-    """The chosen logger; W&B goes on in the run that the checkpoint names, if it is of this run folder.
+    """Returns the chosen logger; W&B resumes the run that a checkpoint of this run folder names.
 
     In a copy of the folder a run begins anew on W&B: that of the original may go on, too.
     """
@@ -162,7 +162,7 @@ def make_logger(config: Config, resumes: bool) -> Logger:
 
 
 def make_callbacks(config: Config) -> list[pl.Callback]:
-    """The callbacks of the configuration, but for those that a setting of the Trainer switches off."""
+    """Returns the callbacks of the configuration that no setting of the Trainer switches off."""
     chosen = (config.callbacks or {}).items()
     callbacks = [make(f"callbacks.{name}", callback) for name, callback in chosen if callback]
     off = tuple(kind for key, kind in SWITCHED_OFF.items() if config.trainer.get(key) is False)
@@ -179,7 +179,7 @@ def make_plugins() -> list[CheckpointIO | ClusterEnvironment]:
 
 
 def begin_logging(trainer: pl.Trainer, config: Config) -> None:
-    """Hand the configuration to the chosen logger, which begins its run.
+    """Hands the configuration to the chosen logger, which begins its run.
 
     Raises:
         UserError: W&B has no key, or is out of reach.

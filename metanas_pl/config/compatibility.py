@@ -54,7 +54,7 @@ RULES = (
 
 
 def check_pair(nas: NASConfig, meta: MetaConfig) -> None:
-    """Refuse what cannot work.
+    """Refuses what cannot work.
 
     Raises:
         UserError: names the pair and the reason.
@@ -67,7 +67,7 @@ def check_pair(nas: NASConfig, meta: MetaConfig) -> None:
 
 
 def check_temperatures(nas: NASConfig, plan: EvaluationConfig) -> None:
-    """Refuse temperatures of an evaluation that would change nothing.
+    """Refuses temperatures of an evaluation that would change nothing.
 
     Raises:
         UserError: names the temperature and the reason.
@@ -88,7 +88,7 @@ def check_temperatures(nas: NASConfig, plan: EvaluationConfig) -> None:
 
 
 def check_precision(precision: str) -> None:
-    """Refuse mixed precision: gradients of the inner loop, taken within autocast, mix types.
+    """Refuses mixed precision: gradients of the inner loop, taken within autocast, mix types.
 
     Raises:
         UserError: names the precision and what to take.
@@ -107,7 +107,7 @@ STRATEGIES = ("auto", "ddp", "ddpstrategy", "single_device", "singledevicestrate
 
 
 def check_strategy(name: str) -> None:
-    """Refuse a strategy that leaves each process a part of theta, or the results in another process.
+    """Refuses a strategy that leaves each process a part of theta, or the results in another process.
 
     Args:
         name: ``trainer.strategy``, or the name of its class.

@@ -41,14 +41,14 @@ class EpisodeDataModule(pl.LightningDataModule):
             for each source.
         cache_dir: where stores are built; None takes ``$METANAS_DATA`` or the user's cache.
         n_ways: classes an episode; as a range ``[least, largest]`` it is drawn for each episode.
-        n_shots: support images a class, a number or a range.
-        n_queries: query images a class.
+        n_shots: support images per class, a number or a range.
+        n_queries: query images per class.
         n_train_ways: classes an episode in meta-training; None takes ``n_ways``.
-        n_train_shots: support images a class in meta-training; None takes ``n_shots``.
-        n_train_queries: query images a class in meta-training; None takes ``n_queries``.
+        n_train_shots: support images per class in meta-training; None takes ``n_shots``.
+        n_train_queries: query images per class in meta-training; None takes ``n_queries``.
         meta_batch_size: tasks a training batch, over all ranks; an outer step takes one, or as many as the
             Trainer accumulates.
-        n_train_episodes: tasks an epoch, a multiple of ``meta_batch_size``.
+        n_train_episodes: tasks per epoch, a multiple of ``meta_batch_size``.
         n_val_episodes: validation tasks.
         n_test_episodes: test tasks.
         eval_batch_size: tasks a validation or test batch on each rank.
@@ -156,11 +156,11 @@ class EpisodeDataModule(pl.LightningDataModule):
         return self.meta_batch_size * batches
 
     def prepare_data(self) -> None:
-        """Build the stores, once; Lightning calls this on one process of a node."""
+        """Builds the stores, once; Lightning calls this on one process of a node."""
         self._open()
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the stores. All splits are checked at once: a test must not fail after training."""
+        """Opens the stores. All splits are checked at once: a test must not fail after training."""
         if self._datasets:
             return
         stores = self._open()
@@ -178,7 +178,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         return [prepare_source(*pair) for pair in zip(self.sources, self.requests, strict=True)]
 
     def _follow(self, parts: Sequence[EpisodeDataset]) -> None:
-        """Hold to ``trained_on``: refuse other stores, normalise by the constants of the training."""
+        """Holds to ``trained_on``: refuses other stores, normalises by the constants of the training."""
         if self.trained_on and not self.other_data:
             check_same(
                 self.trained_on,
@@ -194,8 +194,8 @@ class EpisodeDataModule(pl.LightningDataModule):
         return {"stores": self._identities}
 
     def load_state_dict(self, state: dict[str, list[Identity]]) -> None:
-        """Refuse to go on with other data than that of the checkpoint."""
-        remedy = "go on with the same data, or begin a new run"
+        """Refuses to resume with other data than that of the checkpoint."""
+        remedy = "resume with the same data, or start a new run"
         check_same(checked(state), self._identities, remedy)
 
     @property
@@ -205,13 +205,13 @@ class EpisodeDataModule(pl.LightningDataModule):
         return (dataset.parts[0] if isinstance(dataset, MixtureDataset) else dataset).store
 
     def dataset(self, split: str) -> EpisodeDataset | MixtureDataset:
-        """The episodes of ``split``, before they are shared out to ranks and batches."""
+        """Returns the episodes of ``split``, before they are shared out to ranks and batches."""
         if not self._datasets:
             raise RuntimeError("call setup() before asking for data")
         return self._datasets[split]
 
     def train_dataloader(self) -> EpisodeLoader:
-        """Batches of ``meta_batch_size / world_size`` training tasks; resumable in mid-epoch."""
+        """Returns batches of ``meta_batch_size / world_size`` training tasks; resumable in mid-epoch."""
         _, world_size = self._rank_and_world_size()
         if self.meta_batch_size % world_size:
             raise UserError(
@@ -226,22 +226,22 @@ class EpisodeDataModule(pl.LightningDataModule):
         return self._loader("train", self.meta_batch_size // world_size)
 
     def val_dataloader(self) -> EpisodeLoader:
-        """Batches of ``eval_batch_size`` validation tasks."""
+        """Returns batches of ``eval_batch_size`` validation tasks."""
         return self._loader("val", self.eval_batch_size)
 
     def test_dataloader(self) -> EpisodeLoader:
-        """Batches of ``eval_batch_size`` test tasks."""
+        """Returns batches of ``eval_batch_size`` test tasks."""
         return self._loader("test", self.eval_batch_size)
 
     def on_after_batch_transfer(self, batch: EpisodeBatch, dataloader_idx: int) -> EpisodeBatch:
-        """Augment episodes, on the device."""
+        """Augments episodes, on the device."""
         if self.trainer is None:
             return batch
         stage = "train" if self.trainer.training else "test" if self.trainer.testing else "val"
         return self._augmented(batch, stage)
 
     def batch_of(self, split: str, index: int) -> EpisodeBatch:
-        """One episode as the network sees it; those of training are counted through all epochs.
+        """Returns one episode as the network sees it; those of training are counted through all epochs.
 
         Raises:
             UserError: the split has no such episode.
@@ -258,7 +258,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         return augment(batch, seed, self.augment, *self._constants(batch, split))
 
     def _constants(self, batch: Episode, split: str) -> tuple[Tensor, Tensor]:
-        """What normalised the images of each task, ``(T, C), (T, C)``; 0 and 1 if nothing did."""
+        """Returns what normalised the images of each task, ``(T, C), (T, C)``; 0 and 1 if nothing did."""
         dataset, channels = self.dataset(split), batch.support_x.shape[2]
         constants = [dataset.constants_of(index) for index in batch.index.tolist()]
         mean = torch.tensor([mean or [0.0] * channels for mean, _ in constants])
@@ -281,7 +281,7 @@ class EpisodeDataModule(pl.LightningDataModule):
 def _one_each(
     request: DataRequest, root: str | None | Sequence[str | None], n: int
 ) -> list[DataRequest]:
-    """The request to each of ``n`` sources, with a root of its own; one for all is repeated."""
+    """Returns the request to each of ``n`` sources, with a root of its own; one for all is repeated."""
     roots = [root] * n if root is None or isinstance(root, str) else list(root)
     if len(roots) != n:
         raise UserError(f"data.root={roots}: give one for each of the {n} data sets of data.source")

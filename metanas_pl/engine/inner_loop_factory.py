@@ -123,7 +123,7 @@ class InnerLoopFactory:
         )
 
     def moves(self, name: str) -> bool:
-        """Whether the inner loop moves the weights called ``name``."""
+        """Returns whether the inner loop moves the weights called ``name``."""
         adapts, is_head = self.meta.adapts, name in HEAD
         if adapts == "none" or name in self.step_norms:
             return False
@@ -143,7 +143,7 @@ class InnerLoopFactory:
         return self.rates(rate, inner.steps)
 
     def _step_weights(self, hyper: Params, step: int) -> Params:
-        """The batch norms' values at an inner step; the last ones go on."""
+        """Returns the batch norms' values at an inner step; later steps use the last ones."""
         last = self.meta.inner.steps
         return {n: hyper[STEP + n][min(step, last)] for n in self.step_norms}
 

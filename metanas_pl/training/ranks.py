@@ -24,13 +24,13 @@ RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 
 
 def is_first_process() -> bool:
-    """Whether this is rank 0, by the environment in which Lightning, torchrun or srun started it."""
+    """Returns whether this is rank 0, by the environment that Lightning, torchrun or srun set."""
     return all(int(os.environ.get(name) or 0) == 0 for name in RANKS)
 
 
 @contextmanager
 def naming_lost_ranks(trainer: pl.Trainer) -> Iterator[None]:
-    """End with one line that names the rank which died, where a rank waits for it in vain.
+    """Ends with one line that names the rank which died, where a rank waits for it in vain.
 
     Lightning's launcher knows how its processes ended, and they know whether it lives; torchrun and srun
     report a dead process themselves, and end the others.
@@ -47,13 +47,13 @@ def naming_lost_ranks(trainer: pl.Trainer) -> Iterator[None]:
         reason = " ".join(str(error).split())[:160]
         who = _who(trainer, parent) or f"another rank cannot be reached ({reason})"
         raise RunFailed(
-            f"rank {trainer.global_rank} ends: {who}; go on with resume=auto"
+            f"rank {trainer.global_rank} ends: {who}; resume with resume=auto"
         ) from error
 
 
 @contextmanager
 def closing_connections() -> Iterator[None]:
-    """Close the connections between ranks at the end of the block.
+    """Closes the connections between ranks at the end of the block.
 
     A process that keeps them until its interpreter ends is now and then aborted by their threads, after
     everything was done (https://github.com/pytorch/pytorch/issues/190489). Lightning closes those of NCCL.
@@ -85,7 +85,7 @@ def _lost_a_connection(error: RuntimeError) -> bool:
 
 
 def _who(trainer: pl.Trainer, parent: int) -> str | None:
-    """The rank that is gone and how it ended, if that can be known here."""
+    """Returns the rank that is gone and how it ended, if that can be known here."""
     from metanas_pl.utils.lightning_private import launched_processes  # loads Lightning
 
     children = launched_processes(trainer)
@@ -101,7 +101,7 @@ def _who(trainer: pl.Trainer, parent: int) -> str | None:
 
 
 def _manner(code: int) -> str:
-    """How a process ended, by its return code.
+    """Returns in words how a process ended, by its return code.
 
     >>> _manner(-9), _manner(2)
     ('by SIGKILL', 'with code 2')

@@ -80,7 +80,7 @@ def check_free(run_dir: str | Path, ckpt_path: str | None) -> None:
 
     Args:
         run_dir: the folder.
-        ckpt_path: the file that the run goes on with; None if it starts a new one.
+        ckpt_path: the file that the run resumes from; None if it starts a new one.
 
     Raises:
         UserError: they would be overwritten.

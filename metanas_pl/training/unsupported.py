@@ -1,4 +1,4 @@
-"""What Lightning offers and a learner of episodes has not: each is answered in a line."""
+"""What Lightning offers and a learner of episodes does not have: each is answered in a line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class EpisodesOnly(pl.LightningModule):
     """Trains and tests on episodes: there is no forward pass, prediction, export or compiling."""
 
     def setup(self, stage: str) -> None:
-        """Keep a warning about Lightning's own code from the user; refuse what has no meaning here."""
+        """Keeps a warning about Lightning's own code from the user; refuses what has no meaning here."""
         warnings.filterwarnings("ignore", message=".*LeafSpec", module=LEAF_SPEC)
         if stage == "predict":
             raise UserError(NO_FORWARD)
@@ -34,7 +34,7 @@ class EpisodesOnly(pl.LightningModule):
         check_precision(str(self.trainer.precision))
 
     def forward(self, *args: object, **kwargs: object) -> NoReturn:
-        """Refuse: images alone are no episode. So do the exports, which trace this.
+        """Refuses: images alone are no episode. So do the exports, which trace this.
 
         Raises:
             UserError: always.
@@ -45,7 +45,7 @@ class EpisodesOnly(pl.LightningModule):
 
 
 def check_batch(batch: Any, image_shape: tuple[int, ...]) -> None:
-    """Refuse what is no batch of episodes, and images of another shape than the network's.
+    """Refuses what is no batch of episodes, and images of another shape than the network's.
 
     Args:
         batch: what a loader gave.

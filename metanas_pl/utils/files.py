@@ -37,7 +37,7 @@ def space_for(path: Path) -> Iterator[None]:
         free = shutil.disk_usage(path.parent).free / 1e6
         raise RunFailed(
             f"cannot write {path}: {FULL[error.errno]} ({free:,.0f} MB free); what was saved before "
-            "is whole: make space and go on with resume=auto"
+            "is whole: make space and resume with resume=auto"
         ) from error
 
 

@@ -51,7 +51,7 @@ def averages_buffers(trainer: Any) -> bool:
 
 
 def log_step_at_hand(trainer: Any) -> None:
-    """Log a step that has just ended: Lightning does so after the hook in which callbacks save it."""
+    """Logs a step that has just ended: Lightning does so after the hook in which callbacks save it."""
     batches = trainer.fit_loop.epoch_loop.batch_progress.current
     if batches.processed > batches.completed:
         trainer._logger_connector.update_train_step_metrics()
@@ -65,7 +65,7 @@ def validates_next(trainer: pl.Trainer) -> bool:
 
 
 def stop_before_minimum(trainer: pl.Trainer) -> None:
-    """Make ``should_stop`` count before ``min_epochs`` and ``min_steps``."""
+    """Makes ``should_stop`` count before ``min_epochs`` and ``min_steps``."""
     trainer.should_stop = True
     trainer.fit_loop.min_epochs = trainer.fit_loop.epoch_loop.min_steps = None
 

@@ -18,7 +18,7 @@ _KEPT = 2**30  # free memory at the end of the heap beyond this goes back, too
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to reuse freed blocks of up to 32 MiB, for good; True if it did.
+    """Tells glibc to reuse freed blocks of up to 32 MiB, for good; True if it did.
 
     The command lines of runs do so; in a process of your own it is yours to call.
     Other C libraries, and a process whose user has set ``MALLOC_*`` variables, are left alone.

@@ -103,7 +103,7 @@ class DataConfig:
         check(not grey, "data.augment.saturation", self.augment.saturation, allowed)
 
     def episodes_in_words(self) -> str:
-        """Data and size of the tests.
+        """Returns data and size of the tests.
 
         >>> DataConfig(source=["omniglot", "glyphs"], n_ways=[5, 20]).episodes_in_words()
         'omniglot + glyphs, 5-20-way 1-shot'

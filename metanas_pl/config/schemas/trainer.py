@@ -24,23 +24,23 @@ class Kind(NamedTuple):
     fits: Callable[[Any], bool]
 
     def or_null(self) -> Kind:
-        """The same, or None."""
+        """Returns the kind that also allows None."""
         return Kind(f"{self.words}, or null", lambda value: value is None or self.fits(value))
 
 
 def is_whole(value: object) -> TypeGuard[int]:
-    """Whether ``value`` is a whole number; True is none."""
+    """Returns whether ``value`` is a whole number; True is none."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def whole(least: int, endless: bool = False) -> Kind:
-    """A whole number from ``least`` on, or -1 where that means without end."""
+    """Returns the kind of whole numbers from ``least`` on, and of -1 where that means without end."""
     words = f"a whole number from {least} on" + (", or -1 for no limit" if endless else "")
     return Kind(words, lambda v: is_whole(v) and (v >= least or (endless and v == -1)))
 
 
 def batches(least: int) -> Kind:
-    """A number of batches, or a share of them."""
+    """Returns the kind of numbers of batches, or shares of them."""
     return Kind(
         f"a number of batches from {least} on, or a share of them such as 0.5",
         lambda v: (
@@ -51,7 +51,7 @@ def batches(least: int) -> Kind:
 
 
 def one_of(*values: object) -> Kind:
-    """One of a few values; unlike ``in``, this tells 1 from True."""
+    """Returns the kind of a few values; unlike ``in``, it distinguishes 1 from True."""
     words = ", ".join("null" if v is None else str(v).lower() for v in values)
     return Kind(
         f"one of {words}", lambda v: any(v is x or (v == x and type(v) is type(x)) for x in values)
@@ -59,7 +59,7 @@ def one_of(*values: object) -> Kind:
 
 
 def is_time(value: object) -> bool:
-    """Whether ``value`` is a time as Lightning reads it: ``DD:HH:MM:SS``, or a mapping for ``timedelta``.
+    """Returns whether ``value`` is a time for Lightning: ``DD:HH:MM:SS``, or a mapping for ``timedelta``.
 
     >>> is_time("00:01:30:00"), is_time({"minutes": 90}), is_time("90 minutes")
     (True, True, False)
@@ -75,7 +75,7 @@ def is_time(value: object) -> bool:
 
 
 def is_devices(value: object) -> bool:
-    """Whether ``value`` names devices: how many (-1: all), which, or ``auto``.
+    """Returns whether ``value`` names devices: how many (-1: all), which, or ``auto``.
 
     >>> [is_devices(value) for value in (2, -1, "auto", [0, 1], "0,1", 0, "two")]
     [True, True, True, True, True, False, False]
@@ -140,7 +140,7 @@ OURS = ("logger", "callbacks", "plugins", "default_root_dir")
 
 
 def checked_trainer(settings: Mapping[str, Any]) -> Settings:
-    """The arguments of the Trainer; a whole number that was written as 1e3 becomes one.
+    """Returns the arguments of the Trainer; a whole number that was written as 1e3 becomes one.
 
     Raises:
         UserError: one is unknown, or makes no sense.
@@ -168,7 +168,7 @@ def _unknown(key: str) -> str:
 
 
 def check_batches(settings: Mapping[str, Any], n_train: int, n_test: int) -> None:
-    """Refuse a validation that no epoch comes to, and a share of the test that is not even one batch.
+    """Refuses a validation that no epoch comes to, and a share of the test that is not even one batch.
 
     Args:
         settings: of the Trainer.

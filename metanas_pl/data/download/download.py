@@ -92,7 +92,7 @@ def _fetch(url: str, part: Path, checksum: str | None) -> None:
         except _Broken as error:
             failures = 1 if _size(part) > before else failures + 1
             if failures >= ATTEMPTS:
-                advice = f"{_size(part):,} bytes are kept in {part}; run it again to go on"
+                advice = f"{_size(part):,} bytes are kept in {part}; run it again to resume"
                 if not _size(part):
                     advice = "is there a network? A file from elsewhere is named by data.root"
                 raise DownloadError(f"{url} did not come in full ({error}): {advice}") from error

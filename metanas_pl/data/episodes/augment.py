@@ -54,7 +54,7 @@ class Augmentation(NamedTuple):
 
     @classmethod
     def of(cls, settings: Settings) -> Augmentation:
-        """From a mapping of some of the fields.
+        """Makes one from a mapping of some of the fields.
 
         Raises:
             UserError: one is unknown.
@@ -75,7 +75,7 @@ class Augmentation(NamedTuple):
 def augment(
     batch: Episode, seed: int, how: Augmentation, mean: Tensor | float = 0, std: Tensor | float = 1
 ) -> Episode:
-    """Episodes whose images are changed, each in a way of its own.
+    """Returns episodes whose images are changed, each in a way of its own.
 
     Args:
         batch: episodes with a leading task dimension.
@@ -101,7 +101,7 @@ def augment(
 
 
 def _draws(seed: int, batch: Episode) -> tuple[Tensor, Tensor]:
-    """Numbers in [-1, 1) for each support and query image, ``(T, S, 10)`` and ``(T, Q, 10)``.
+    """Returns numbers in [-1, 1) for each support and query image, ``(T, S, 10)`` and ``(T, Q, 10)``.
 
     Rows without an image get zeros: they must not shift the numbers of the images after them.
     """
@@ -118,7 +118,7 @@ def _draws(seed: int, batch: Episode) -> tuple[Tensor, Tensor]:
 
 
 def _changed(images: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
-    """Images ``(n, C, H, W)`` in [0, 1] under the transforms that ``how`` asks for."""
+    """Returns images ``(n, C, H, W)`` in [0, 1] under the transforms that ``how`` asks for."""
     angle, scale, shift_x, shift_y, crop_y, crop_x, mirror, *colours = draws.unbind(-1)
     for name, number in zip(("brightness", "contrast", "saturation"), colours, strict=True):
         if limit := getattr(how, name):

@@ -61,7 +61,7 @@ class EpisodeLoader(WithWorkers):
         self.batch_sampler = self.torch_loader.batch_sampler
 
     def __len__(self) -> int:
-        """Batches of this rank in a whole epoch."""
+        """Returns the number of batches of this rank in a whole epoch."""
         return ceil(len(self._sampler) / self.batch_size)
 
     def __iter__(self) -> Iterator[EpisodeBatch]:
@@ -88,14 +88,14 @@ class EpisodeLoader(WithWorkers):
         return {"epoch": epoch, "tasks": min(tasks, len(self.dataset))}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue after ``state``; the end of an epoch is the beginning of the next.
+        """Continues after ``state``; the end of an epoch is the beginning of the next.
 
         Raises:
             UserError: it is no such state.
         """
         tells = isinstance(state, dict) and {"epoch", "tasks"} <= set(state)
         if not tells or any(type(n) is not int or n < 0 for n in state.values()):
-            raise UserError("the checkpoint is damaged: it does not tell which episodes come next")
+            raise UserError("the checkpoint is damaged: it does not say which episodes come next")
         epoch, tasks = state["epoch"], state["tasks"]
         if tasks >= len(self.dataset):
             epoch, tasks = epoch + 1, 0

@@ -23,7 +23,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 def save_last(trainer: pl.Trainer) -> None:
-    """Write ``last.ckpt`` into the folder of the checkpoints, if there is one."""
+    """Writes ``last.ckpt`` into the folder of the checkpoints, if there is one."""
     checkpoint = trainer.checkpoint_callback
     if checkpoint is not None:
         folder = Path(checkpoint.dirpath)  # type: ignore[attr-defined]
@@ -31,9 +31,9 @@ def save_last(trainer: pl.Trainer) -> None:
 
 
 class GracefulInterrupt(pl.Callback):
-    """On Ctrl-C, SIGTERM or SIGUSR1 finish the outer step at hand, save ``last.ckpt``, end the training.
+    """On Ctrl-C, SIGTERM or SIGUSR1: finishes the outer step, saves ``last.ckpt``, ends the training.
 
-    A validation that is due after the step, or goes on, is finished as well. A signal to one rank ends
+    A validation that is due after the step, or is running, is finished as well. A signal to one rank ends
     all of them. A second Ctrl-C stops at once; the others may come twice, from a launcher and from the
     system behind it. A test has nothing to save, and ends at once.
 
@@ -46,13 +46,13 @@ class GracefulInterrupt(pl.Callback):
         self._before: dict[int, Handler] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Listen for signals while training (outside a main thread there are none to hear)."""
+        """Listens for signals while training (outside a main thread there are none to hear)."""
         self._step = trainer.global_step
         with suppress(ValueError):
             self._before = {n: signal.signal(n, self._on_signal) for n in SIGNALS}
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave on a signal; Lightning, which would go on without results, takes them back at the end."""
+        """Leaves on a signal; Lightning, which would go on without results, takes them back at the end."""
         with suppress(ValueError):
             for number in SIGNALS:
                 signal.signal(number, _leave)
@@ -63,7 +63,7 @@ class GracefulInterrupt(pl.Callback):
             signal.signal(number, self._before[number])
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: object) -> None:
-        """After the outer step at hand, save where the run stands and ask Lightning to stop.
+        """After the current outer step, saves the state of the run and asks Lightning to stop.
 
         Lightning's counters allow an exact continuation only from here, and not from a later hook
         but ``on_validation_end``: a step that is followed by a validation is saved after it. The
@@ -84,18 +84,18 @@ class GracefulInterrupt(pl.Callback):
             self._save_and_stop(trainer)
 
     def _asked(self, trainer: pl.Trainer) -> bool:
-        """Whether any rank received a signal; all know which."""
+        """Returns whether any rank received a signal; all know which."""
         heard = torch.tensor(self._heard, device=trainer.strategy.root_device)
         self.received = int(trainer.strategy.reduce(heard, reduce_op="max"))
         return self.received > 0
 
     def _save_and_stop(self, trainer: pl.Trainer) -> None:
-        """Save, and then ask Lightning to stop, which makes it log the step: even before ``min_steps``."""
+        """Saves, then asks Lightning to stop, which makes it log the step: even before ``min_steps``."""
         save_last(trainer)
         stop_before_minimum(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give the signals back, and agree on one that came after the last step."""
+        """Gives the signals back, and agrees on one that came after the last step."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}

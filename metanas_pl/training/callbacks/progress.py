@@ -40,7 +40,7 @@ class EpisodeProgressBar(StepProgressBar):
         batch: Episodes,
         *args: int,
     ) -> None:
-        """Show the outer step."""
+        """Shows the outer step."""
         self._n_tasks += len(batch.index) * trainer.world_size
         super().on_train_batch_end(trainer, pl_module, outputs, batch, *args)
         if self._beats():
@@ -56,13 +56,13 @@ class EpisodeProgressBar(StepProgressBar):
         i: int,
         *args: int,
     ) -> None:
-        """Show the batch of test episodes."""
+        """Shows the batch of test episodes."""
         super().on_test_batch_end(trainer, pl_module, outputs, batch, i, *args)
         if self._beats():
             print(f"test, batch {i + 1}/{self.total_test_batches_current_dataloader}", flush=True)
 
     def _beats(self) -> bool:
-        """Whether a line is due: nobody sees the bar, and the last one is old."""
+        """Returns whether a line is due: there is no terminal for the bar, and the last line is old."""
         now = time.perf_counter()
         due = self.is_enabled and not self.is_seen and now - self._last_beat >= self.heartbeat_s
         if due:
@@ -70,7 +70,7 @@ class EpisodeProgressBar(StepProgressBar):
         return due
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
+        """Starts the clock."""
         self._begin, self._first_step, self._n_tasks = time.perf_counter(), trainer.global_step, 0
         super().on_train_start(trainer, pl_module)
 
@@ -84,7 +84,7 @@ class EpisodeProgressBar(StepProgressBar):
         return f"Epoch {epoch + 1}{total}"
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> Fields:
-        """Short fields for one line."""
+        """Returns short fields for one line."""
         shown, module = trainer.callback_metrics, cast("MetaNASModule", pl_module)
         fields: Fields = {"step": f"{trainer.global_step}/{trainer.max_steps}"}
         for key, name in (("train/loss", "loss"), ("val/accuracy", "val acc")):

@@ -39,7 +39,7 @@ DAMAGE = (ValueError, LookupError, TypeError, AttributeError, RuntimeError, Over
 
 
 def read(path: str) -> Checkpoint:
-    """The checkpoint in file ``path``, with settings that it does not name yet at their defaults.
+    """Returns the checkpoint in file ``path``, with settings that it does not name yet at their defaults.
 
     Nothing but tensors and plain values is unpickled.
 
@@ -65,7 +65,7 @@ def read(path: str) -> Checkpoint:
 
 @contextmanager
 def going_on_from(path: str | None) -> Iterator[None]:
-    """Around a fit that begins with the checkpoint ``path``: one that does not fit is a user's mistake.
+    """Makes it a user's mistake if a fit in the block cannot begin with the checkpoint ``path``.
 
     Raises:
         UserError: Lightning could not restore it.
@@ -90,7 +90,7 @@ def _check_version(path: str, checkpoint: Checkpoint) -> None:
 
 
 def _checked(checkpoint: Checkpoint) -> Checkpoint:
-    """The checkpoint with complete hyper-parameters; an error of ``DAMAGE`` if one makes no sense."""
+    """Returns the checkpoint with complete hyper-parameters; raises ``DAMAGE`` if it makes no sense."""
     for key, kind in LAYOUT.items():  # some are absent where only weights were saved
         value = checkpoint.get(key, kind())
         if not isinstance(value, kind) or (isinstance(value, int) and not 0 <= value < 2**62):

@@ -39,7 +39,7 @@ def migrated(known: Settings, version: int) -> Settings:
 
 
 def _of_format_2(known: Settings) -> Settings:
-    """The hyper-parameters of format 0 or 1 as format 2 has them."""
+    """Returns the hyper-parameters of format 0 or 1 as format 2 has them."""
     groups = {key: _renamed(known[key]) for key in ("space", "nas", "meta")}
     nas, meta = groups["nas"], groups["meta"]
     if "learns_from" in meta:
@@ -56,12 +56,12 @@ def _of_format_2(known: Settings) -> Settings:
 
 
 def _renamed(group: Settings) -> Settings:
-    """The settings of a group with the present paths of functions."""
+    """Returns the settings of a group with the present paths of functions."""
     return {key: _path(value) if isinstance(value, str) else value for key, value in group.items()}
 
 
 def _path(value: str) -> str:
-    """The present path of a function.
+    """Returns the present path of a function.
 
     >>> _path("metanas_pl.spaces.build.cells")
     'metanas_pl.search_spaces.builders.cells'

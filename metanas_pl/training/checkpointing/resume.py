@@ -91,7 +91,7 @@ def steps_of(content: Checkpoint) -> int:
         UserError: it does not say.
     """
     if "global_step" not in content:
-        raise UserError("the checkpoint to go on with is damaged: it has no global_step")
+        raise UserError("the checkpoint to resume from is damaged: it has no global_step")
     return int(content["global_step"])
 
 

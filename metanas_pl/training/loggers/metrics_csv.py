@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class RunLog(PlainLogger):
-    """Lightning's CSVLogger on a file that a resumed run goes on with.
+    """Lightning's CSVLogger on a file that a resumed run continues.
 
     Args:
         run_dir: where ``metrics.csv`` is.
@@ -65,7 +65,7 @@ class LogPosition(pl.Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint
     ) -> None:
-        """Bring all rows to the disk before the checkpoint, that of a step just ended, too."""
+        """Brings all rows to the disk before the checkpoint, that of a step just ended, too."""
         log_step_at_hand(trainer)
         if trainer.is_global_zero:
             self.run_log.save()
@@ -76,7 +76,7 @@ class LogPosition(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: Checkpoint
     ) -> None:
-        """Drop the rows after the checkpoint; one that is loaded for a test changes nothing."""
+        """Drops the rows after the checkpoint; one that is loaded for a test changes nothing."""
         fits = trainer.state.fn == TrainerFn.FITTING
         if fits and self.resumes and trainer.is_global_zero:
             self.run_log.experiment.file.cut(checkpoint.get("n_log_rows", 0))

@@ -19,7 +19,7 @@ RUN_FOLDER = "wandb_folder"  # of a checkpoint: the folder of that run
 
 
 def remember_run(checkpoint: Checkpoint, loggers: Sequence[Logger], run_dir: str) -> None:
-    """Write the run on W&B of one of ``loggers``, if there is one, into a checkpoint of ``run_dir``."""
+    """Writes the run on W&B of one of ``loggers``, if there is one, into a checkpoint of ``run_dir``."""
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             checkpoint[RUN_ID], checkpoint[RUN_FOLDER] = logger.version, run_dir
@@ -33,7 +33,7 @@ def run_id_in(checkpoint: Checkpoint, run_dir: Path) -> str | None:
 
 @contextmanager
 def answering_wandb(logger: Logger) -> Iterator[None]:
-    """Say what to do where W&B cannot begin a run.
+    """Says what to do where W&B cannot begin a run.
 
     Raises:
         UserError: names both ways out.
@@ -53,7 +53,7 @@ def answering_wandb(logger: Logger) -> Iterator[None]:
 
 
 def finish_wandb(loggers: Sequence[Logger], exit_code: int) -> None:
-    """End the W&B run of this process, if one of ``loggers`` began it; other ranks have none."""
+    """Ends the W&B run of this process, if one of ``loggers`` began it; other ranks have none."""
     if any(isinstance(logger, WandbLogger) for logger in loggers):
         import wandb
 

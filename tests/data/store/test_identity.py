@@ -68,7 +68,7 @@ def test_the_data_module_holds_to_the_training(tmp_path: Path) -> None:
         other.setup()
     plain = data(tmp_path, "bright")
     plain.setup()
-    with pytest.raises(ValueError, match="begin a new run"):
+    with pytest.raises(ValueError, match="start a new run"):
         plain.load_state_dict(state)
 
 

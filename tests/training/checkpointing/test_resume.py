@@ -109,7 +109,7 @@ def test_signals_of_a_cluster_end_a_run_that_goes_on_by_itself(
     assert f"stopped by {name} after outer step {step}" in capsys.readouterr().out
     last.with_name("later.ckpt").write_bytes(last.read_bytes()[:-100])  # does not load
     train.run(runs.compose(arguments))
-    assert f"goes on after outer step {step}: {last}" in capsys.readouterr().out
+    assert f"resumes after outer step {step}: {last}" in capsys.readouterr().out
     runs.assert_same_training(last, undisturbed["fresh"])
     assert_same_rows(tmp_path, undisturbed["fresh"].parent.parent)
 
