@@ -44,7 +44,7 @@ def test_submitit_on_slurm_is_composed() -> None:
     compose(["hydra/launcher=submitit_slurm"])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_optuna_goes_on_with_its_study(images: Path, tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     options = [*tiny(images), "hparams_search=optuna", "hydra.sweeper.study_name=rates"]
@@ -78,7 +78,9 @@ def test_the_sweep_of_wandb_passes_what_there_is(end: int) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch Profiler default schedule")
-@pytest.mark.parametrize("name", ["simple", "advanced", "pytorch"])
+@pytest.mark.parametrize(
+    "name", ["simple", "advanced", pytest.param("pytorch", marks=pytest.mark.nightly)]
+)
 def test_profilers_write_into_the_run_folder(
     name: str, images: Path, tmp_path: Path, capsys: Any
 ) -> None:
