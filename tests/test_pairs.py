@@ -168,17 +168,22 @@ def test_pair(meta: str, nas: str, tmp_path: Path) -> None:
     ("meta", "nas"),
     [
         ("maml", "gdas"),
-        ("meta_sgd", "drnas"),
         ("mamlpp", "sdarts"),
         ("imaml", "darts_second_order"),
         ("protonet", "pc_darts"),
-        ("protomaml", "snas"),
         ("boil", "darts_minus"),
-        ("anil", "tse_darts"),
-        ("fomaml", "random"),
         ("reptile", "fair_darts"),
-        ("maml", "darts_second_order_fd"),
-        ("fomaml", "joint"),
+        *(
+            pytest.param(meta, nas, marks=pytest.mark.nightly)
+            for meta, nas in (
+                ("meta_sgd", "drnas"),
+                ("protomaml", "snas"),
+                ("anil", "tse_darts"),
+                ("fomaml", "random"),
+                ("maml", "darts_second_order_fd"),
+                ("fomaml", "joint"),
+            )
+        ),
     ],
 )
 def test_every_backend_gives_the_same_meta_gradient(meta: str, nas: str, tmp_path: Path) -> None:
@@ -203,7 +208,17 @@ def test_every_backend_gives_the_same_meta_gradient(meta: str, nas: str, tmp_pat
         torch.testing.assert_close(other, gradients[0], rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("nas", [nas for nas in NASES if nas != "fixed"])
+OFTEN = ("darts_first_order", "pc_darts", "gdas", "fair_darts", "darts_second_order", "random")
+
+
+@pytest.mark.parametrize(
+    "nas",
+    [
+        pytest.param(nas, marks=() if nas in OFTEN else pytest.mark.nightly)
+        for nas in NASES
+        if nas != "fixed"
+    ],
+)
 def test_primitives_without_weight_are_not_computed_and_not_missed(
     nas: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

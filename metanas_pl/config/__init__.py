@@ -162,10 +162,18 @@ def from_plain(schema: type[C], values: object) -> C:
         raise UserError(f"{name}={values} makes no sense: it must be a mapping")
     check("${" not in str(values), name, values, "a value with ${ would be looked up elsewhere")
     try:
-        typed = OmegaConf.merge(OmegaConf.structured(schema), dict(values))
+        typed = OmegaConf.merge(OmegaConf.structured(schema), _without_numpy(values))
         return cast(C, OmegaConf.to_object(typed))
     except OmegaConfBaseException as error:
         raise UserError(_reason(error, name)) from error
+
+
+def _without_numpy(value: object) -> Any:
+    """Returns ``value`` with numbers of numpy, which OmegaConf refuses, as those of Python."""
+    if isinstance(value, Mapping):
+        return {key: _without_numpy(part) for key, part in value.items()}
+    is_number = hasattr(value, "dtype") and getattr(value, "ndim", None) == 0
+    return value.item() if is_number and hasattr(value, "item") else value
 
 
 def _reason(error: OmegaConfBaseException, name: str) -> str:

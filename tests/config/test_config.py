@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from metanas_pl.config import (
     AugmentConfig,
@@ -95,3 +97,10 @@ def test_plain_and_back() -> None:
     config = MetaConfig(head="zero", inner=InnerConfig(steps=7))
     assert from_plain(MetaConfig, plain(config)) == config
     assert from_plain(MetaConfig, config) is config
+
+
+def test_numbers_of_numpy_and_torch_are_those_of_python() -> None:
+    inner = {"weight_lr": np.float64(0.25), "steps": np.int64(4), "alpha_lr": torch.tensor(0.5)}
+    config = from_plain(MetaConfig, {"inner": inner})
+    assert (config.inner.weight_lr, config.inner.steps, config.inner.alpha_lr) == (0.25, 4, 0.5)
+    assert type(config.inner.weight_lr) is float and type(config.inner.steps) is int

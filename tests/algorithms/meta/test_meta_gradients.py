@@ -127,7 +127,7 @@ def test_maml_through_darts_steps_equals_finite_differences(part: str) -> None:
         return query(plain_steps(theta._replace(**{part: values}))[-1], 2)
 
     gradient, values = getattr(result.gradient, part), getattr(theta, part)
-    every = 13 if part == "weights" else 2
+    every = 29 if part == "weights" else 5
     assert_gradient(gradient, after_adaptation, values, atol=1e-6, every=every)
     torch.testing.assert_close(result.loss, after_adaptation(getattr(theta, part)))
 
