@@ -311,6 +311,7 @@ def test_test_episodes_are_the_same_for_any_number_of_workers(images: Path, tmp_
 
 def test_carried_states_refuse_two_processes() -> None:
     module = make_module(meta={"inner": {"state": "carried"}})
-    trainer = SimpleNamespace(strategy=DDPStrategy(), world_size=2)
+    trainer = SimpleNamespace(strategy=DDPStrategy(), world_size=2, callbacks=[])
+    held = {"nas": module.nas, "meta": module.meta}
     with pytest.raises(UserError, match="meta.inner.state=carried.* 2 processes"):
-        type(module).on_fit_start(SimpleNamespace(meta=module.meta, trainer=trainer))
+        type(module).on_fit_start(SimpleNamespace(**held, trainer=trainer))

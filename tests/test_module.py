@@ -574,7 +574,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], int]] = {
     "stops": ({"callbacks": [EarlyStopping("val/loss", min_delta=9)], "max_epochs": 9}, 16),
     "ema": ({"callbacks": [EMAWeightAveraging()]}, 4),
     "swa": ({"callbacks": [StochasticWeightAveraging(0.01, 1)], "max_epochs": 3}, 12),
-    "anomaly": ({"detect_anomaly": True}, 4),
+    "anomaly": ({"detect_anomaly": True, "max_steps": 1}, 1),
     "clipping": ({"gradient_clip_val": 0.5}, 4),
 }
 

@@ -68,6 +68,7 @@ def rows_of(
 def n_removed(relaxed: Mixing, pruned: Mixing) -> int:
     """Returns how many options that still had a mixing weight are removed by hard pruning.
 
+    >>> import torch
     >>> n_removed({"a": torch.tensor([0.6, 0.4])}, {"a": torch.tensor([1.0, 0.0])})
     1
     """
