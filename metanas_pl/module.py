@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from metanas_pl.engine.space_factory import SpaceConfig
     from metanas_pl.training.episode_records import Rows
-    from metanas_pl.types import Checkpoint, Episodes, OuterProgress, Settings
+    from metanas_pl.types import Checkpoint, Episodes, Settings
 
 
 class MetaNASModule(EpisodesOnly):
@@ -324,7 +324,7 @@ class MetaNASModule(EpisodesOnly):
         held = self._with_alphas_held(batch)
         self.test_rows += rows_of(self.space, self.costs, batch, result, held, seconds)
 
-    def _with_alphas_held(self, batch: Any) -> Tensor | None:
+    def _with_alphas_held(self, batch: Episodes) -> Tensor | None:
         """Returns accuracies of the same network with its alphas held still; None if they never adapt."""
         schedule = self.learner.test_schedule(self.evaluation)
         if min(schedule.steps, schedule.arch_steps) == 0:

@@ -21,6 +21,7 @@ Point = tuple[float, float]
 
 
 def box(ax: Any, corner: Point, width: float, height: float, colour: str = "#f4f4f2") -> None:
+    """Draws a rounded box."""
     shape = FancyBboxPatch(
         corner, width, height, boxstyle="round,pad=0,rounding_size=0.12", fc=colour, ec=GREY, lw=1
     )
@@ -28,10 +29,12 @@ def box(ax: Any, corner: Point, width: float, height: float, colour: str = "#f4f
 
 
 def text(ax: Any, at: Point, words: str, size: float = 9, **style: Any) -> None:
+    """Writes ``words`` around the point ``at``."""
     ax.text(*at, words, fontsize=size, ha=style.pop("ha", "center"), va="center", **style)
 
 
 def arrow(ax: Any, start: Point, end: Point, bend: float = 0, colour: str = INK) -> None:
+    """Draws an arrow from ``start`` to ``end``."""
     shape = FancyArrowPatch(
         start,
         end,
@@ -70,6 +73,7 @@ def cell(ax: Any, corner: Point, scale: float, weights: list[tuple[float, ...]])
 
 
 def draw(path: Path) -> None:
+    """Draws the whole figure into the SVG file ``path``."""
     plt.rcParams.update({"svg.fonttype": "path", "font.family": "sans-serif", "svg.hashsalt": "m"})
     figure, ax = plt.subplots(figsize=(10, 4.3))
     ax.set(xlim=(0, 10), ylim=(0.1, 4.4), aspect="equal")

@@ -172,8 +172,8 @@ def _without_numpy(value: object) -> Any:
     """Returns ``value`` with numbers of numpy, which OmegaConf refuses, as those of Python."""
     if isinstance(value, Mapping):
         return {key: _without_numpy(part) for key, part in value.items()}
-    is_number = hasattr(value, "dtype") and getattr(value, "ndim", None) == 0
-    return value.item() if is_number and hasattr(value, "item") else value
+    is_number = getattr(value, "ndim", None) == 0 and hasattr(value, "item")
+    return cast(Any, value).item() if is_number else value
 
 
 def _reason(error: OmegaConfBaseException, name: str) -> str:

@@ -35,11 +35,16 @@ def best_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
     return state
 
 
+@pytest.fixture
+def mine(original: tuple[Path, Path], tmp_path: Path) -> Path:
+    """A copy of the copy, to be changed."""
+    return shutil.copytree(original[1], tmp_path / "mine")
+
+
 def test_a_copied_folder_reports_its_own_best(
-    images: Path, original: tuple[Path, Path], tmp_path: Path
+    images: Path, original: tuple[Path, Path], mine: Path
 ) -> None:
     first, copy = original
-    mine = shutil.copytree(copy, tmp_path / "mine")
     best = mine / "checkpoints" / "best.ckpt"
     before = best.read_bytes()
     assert trained(images, mine, "resume=auto")["train/outer_steps"] == 2
@@ -49,10 +54,9 @@ def test_a_copied_folder_reports_its_own_best(
 
 
 def test_a_copy_goes_on_without_its_original(
-    images: Path, original: tuple[Path, Path], tmp_path: Path
+    images: Path, original: tuple[Path, Path], mine: Path
 ) -> None:
     first, copy = original
-    mine = shutil.copytree(copy, tmp_path / "mine")
     trained(images, mine, "trainer.max_steps=6", "resume=auto")
     for name in ("last", "best"):
         runs.assert_same_training(*(f / "checkpoints" / f"{name}.ckpt" for f in (mine, first)))
@@ -66,11 +70,10 @@ def test_no_path_in_a_checkpoint_leads_out_of_its_folder(original: tuple[Path, P
 
 
 def test_a_best_of_later_steps_is_not_taken_for_that_of_an_earlier_checkpoint(
-    images: Path, original: tuple[Path, Path], tmp_path: Path
+    images: Path, original: tuple[Path, Path], mine: Path
 ) -> None:
     """Step 2 with the best of step 6 beside it: the old one is gone, and not to be replaced by that."""
     first, copy = original
-    mine = shutil.copytree(copy, tmp_path / "mine")
     later = first / "checkpoints" / "last.ckpt"
     shutil.copy(later, mine / "checkpoints" / "best.ckpt")
     earlier = mine / "checkpoints" / "last.ckpt"
@@ -84,13 +87,12 @@ def test_a_best_of_later_steps_is_not_taken_for_that_of_an_earlier_checkpoint(
 
 
 def test_a_checkpoint_with_absolute_paths_finds_its_best(
-    images: Path, original: tuple[Path, Path], tmp_path: Path
+    images: Path, original: tuple[Path, Path], mine: Path
 ) -> None:
     """As older releases wrote them; those of the original are not looked at."""
     import torch
 
     first, copy = original
-    mine = shutil.copytree(copy, tmp_path / "mine")
     last = mine / "checkpoints" / "last.ckpt"
     content = runs.load(last)
     old = str(first / "checkpoints")
