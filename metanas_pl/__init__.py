@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from metanas_pl.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from metanas_pl.algorithms.inner_loop import Adapted, Support, inner_steps
+    from metanas_pl.algorithms.inner_loop import Adapted, inner_steps
+    from metanas_pl.algorithms.inner_problem import Support
     from metanas_pl.algorithms.meta.meta_gradients import MetaGradient
     from metanas_pl.algorithms.nas.relaxations import entropy
     from metanas_pl.cli.data.show import draw_episode
@@ -37,7 +38,7 @@ _HOMES = {
     "MetaNASModule": "module",
     "RunFailed": "errors",
     "SearchSpace": "search_spaces.base",
-    "Support": "algorithms.inner_loop",
+    "Support": "algorithms.inner_problem",
     "Theta": "types",
     "UserError": "errors",
     "draw_cell": "plotting",

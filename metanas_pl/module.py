@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from metanas_pl.algorithms.inner_optimizers import AdamState, States
-from metanas_pl.algorithms.nas.pruning import alive_after
 from metanas_pl.algorithms.nas.relaxations import entropy, softmax
 from metanas_pl.config import (
     EvaluationConfig,
@@ -34,6 +33,8 @@ from metanas_pl.training.checkpointing.resume import recount_batches
 from metanas_pl.training.episode_records import ACCURACIES, gathered, rows_of
 from metanas_pl.training.finite import check_finite
 from metanas_pl.training.gradient_injection import InjectGradient
+from metanas_pl.training.meta_pruning import Removed, TaskEvidence, is_due, pruned
+from metanas_pl.training.outer_optimizer import check_end, make_outer_optimizer
 from metanas_pl.training.rate_schedules import fraction_of_time, learning_rate_factor
 from metanas_pl.training.skipped_tasks import TaskTally
 from metanas_pl.training.unsupported import EpisodesOnly, check_batch
@@ -106,6 +107,8 @@ class MetaNASModule(EpisodesOnly):
         self.alphas = nn.ParameterDict(self.space.alphas())
         for name, alpha in self.alphas.items():
             self.register_buffer(f"alive_{name}", torch.ones_like(alpha, dtype=torch.bool))
+        self.evidence = TaskEvidence(dict(self.alphas.items()))
+        self.removed: list[tuple[int, Removed]] = []
         self.costs = {kind: measure(self.space, kind, self.image_shape) for kind in KINDS}
         cost = self.costs.get(self.nas.cost.kind)
         self.learner = EpisodeLearner(self.space, self.nas, self.meta, cost)
@@ -153,8 +156,7 @@ class MetaNASModule(EpisodesOnly):
     @property
     def progress(self) -> OuterProgress:
         """How far training is."""
-        warm_up = self.global_step < self.meta.outer.warm_up_steps
-        return OuterProgress(self.global_step, self.total_steps, warm_up)
+        return OuterProgress(self.global_step, self.total_steps, self.meta.outer.warm_up_steps)
 
     # -- training -----------------------------------------------------------------------------
 
@@ -171,6 +173,8 @@ class MetaNASModule(EpisodesOnly):
             states=self.carried_states,
         )
         self.tally.add(batch.index, result.finite, torch.stack([result.loss, result.accuracy]))
+        if not self.learner.alphas_rest(self.progress):
+            self.evidence.add(result.of_alphas, result.finite)
         params = [*self.space.parameters(), *self.alphas.values(), *self.hyper]
         pairs = zip(theta, result.gradient, strict=True)
         grads = [gradient[name] for values, gradient in pairs for name in values]
@@ -183,6 +187,7 @@ class MetaNASModule(EpisodesOnly):
         The tasks of all ranks and accumulated batches count alike.
         """
         step = self.tally.close_step(self.trainer.strategy)
+        self.evidence.close_step(self.trainer.strategy, self.total_steps)
         if self.is_timed:
             self.total_steps = (self.global_step + 1) / (fraction_of_time(self.trainer) or 1e-9)
         grads = [p.grad for p in self.parameters() if p.grad is not None]
@@ -205,9 +210,9 @@ class MetaNASModule(EpisodesOnly):
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Meta-prunes at its interval, as part of the step: checkpoints come after it."""
         super().optimizer_step(*args, **kwargs)
-        interval, done = self.nas.meta_prune_interval, self.global_step + 1
-        if interval and done > self.meta.outer.warm_up_steps and done % interval == 0:
-            self.meta_prune()
+        done = self.progress._replace(outer_step=self.global_step + 1)
+        if is_due(self.nas, done):
+            self.meta_prune(done)
 
     def configure_gradient_clipping(
         self,
@@ -221,35 +226,27 @@ class MetaNASModule(EpisodesOnly):
             for group in optimizer.param_groups:
                 nn.utils.clip_grad_norm_(group["params"], norm)
 
-    def meta_prune(self) -> None:
-        """Switches off, for good, operations whose mixing weight at t_min is below the threshold."""
+    def meta_prune(self, progress: OuterProgress) -> None:
+        """Switches off, for good, operations that weigh little and that the tasks speak against."""
         relaxation = self.learner.method["meta_prune_relaxation"] or self.learner.relaxation
-        mixing = relaxation(self.theta().alphas, self.nas.t_min, self.mask(), None)
-        for name, weight in self.space.of_kind("operation", mixing).items():
-            alive = getattr(self, f"alive_{name}")
-            nameable = self.space.eligible(weight)
-            alive.copy_(alive_after(weight, alive, self.nas.meta_prune_threshold, nameable))
+        end_of_task = self.learner.training_schedule(progress).query_temperature
+        mixing = relaxation(self.theta().alphas, end_of_task, self.mask(), None)
+        evidence = self.evidence.value()
+        mask, removed = pruned(self.nas, self.space, mixing, self.mask(), evidence)
+        for name, alive in mask.items():
+            getattr(self, f"alive_{name}").copy_(alive)
+        self.removed += [(progress.outer_step, option) for option in removed]
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Makes one optimizer with a group each for weights, alphas and learned inner hyper-parameters."""
         outer = self.meta.outer
-        groups = [
-            {"params": list(self.space.parameters()), "lr": outer.weight_lr, "name": "weights"},
-            {"params": list(self.alphas.values()), "lr": outer.alpha_lr, "name": "alphas"},
-            {"params": list(self.hyper), "lr": outer.hyper_lr, "name": "hyper"},
-        ]
-        make = torch.optim.SGD if outer.optimizer == "sgd" else torch.optim.Adam
-        optimizer = make([g for g in groups if g["params"]])
+        optimizer = make_outer_optimizer(
+            outer, list(self.space.parameters()), list(self.alphas.values()), list(self.hyper)
+        )
         self.total_steps = float(self.trainer.estimated_stepping_batches)
-        decaying = {f"meta.outer.schedule={outer.schedule}": outer.schedule != "constant"}
-        decaying[f"nas={self.nas.name}"] = self.nas.auxiliary_skip > 0
         endless = not math.isfinite(self.total_steps)
         self.is_timed = endless and fraction_of_time(self.trainer) is not None
-        names = [name for name, decays in decaying.items() if decays]
-        if names and endless and not self.is_timed:
-            raise UserError(
-                f"{names[0]} decays over a training that has no end: set trainer.max_steps"
-            )
+        check_end(self.nas, outer, self.total_steps, self.is_timed)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: learning_rate_factor(outer, step, self.total_steps)
         )

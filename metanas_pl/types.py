@@ -5,6 +5,7 @@ Shapes: T tasks, S support images, Q queries, C, H, W an image.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -61,11 +62,36 @@ class Theta(NamedTuple):
 
 
 class OuterProgress(NamedTuple):
-    """How far meta-training is: outer steps taken, their total, and whether the alphas still rest."""
+    """How far meta-training is: outer steps taken, their total, and those in which the alphas rest."""
 
     outer_step: int = 0
     total_steps: float = 1
-    warm_up: bool = False
+    warm_up_steps: int = 0
+
+    @property
+    def warm_up(self) -> bool:
+        """Whether the alphas still rest."""
+        return self.outer_step < self.warm_up_steps
+
+    @property
+    def share(self) -> float:
+        """How much of the training is over, from 0 to 1."""
+        return min(self.outer_step / self.total_steps, 1.0)
+
+    def share_until(self, end: float) -> float:
+        """Returns how much is over of the time from the warm-up to ``end``, a share of the training.
+
+        >>> OuterProgress(30, 100, warm_up_steps=10).share_until(0.5)
+        0.5
+        """
+        if self.total_steps == math.inf:
+            return 0.0
+        last = end * self.total_steps
+        if self.outer_step <= self.warm_up_steps:
+            return 0.0
+        if self.outer_step >= last:
+            return 1.0
+        return (self.outer_step - self.warm_up_steps) / (last - self.warm_up_steps)
 
 
 class AutogradContext(Protocol):

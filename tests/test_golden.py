@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
-from metanas_pl.algorithms.inner_loop import Batch, Support, adapt
+from metanas_pl.algorithms.inner_loop import adapt
 from metanas_pl.algorithms.inner_optimizers import InnerOptimizer, adam, sgd
+from metanas_pl.algorithms.inner_problem import Batch, Support
 from metanas_pl.algorithms.meta import meta_gradients
 from metanas_pl.algorithms.nas import architecture_gradients as architecture_steps
 from metanas_pl.algorithms.nas.relaxations import apply_threshold, softmax, temperatures

@@ -192,8 +192,8 @@ def test_data_commands_are_understood() -> None:
 
 
 def test_own_nas_method() -> None:
-    from metanas_pl.algorithms.inner_loop import Batch, InnerProblem, Objective, Pass
     from metanas_pl.algorithms.inner_optimizers import sgd
+    from metanas_pl.algorithms.inner_problem import Batch, InnerProblem, Objective, Pass
 
     namespace: dict[str, Any] = {}
     exec(blocks("docs/extend.md", "python")[0], namespace)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import metanas_pl
 from metanas_pl.algorithms.heads import class_means
-from metanas_pl.algorithms.inner_loop import Support
+from metanas_pl.algorithms.inner_problem import Support
 from metanas_pl.engine.metrics import pixel_nearest_neighbour
 from tests import shapes
 from tests.conftest import random_episode

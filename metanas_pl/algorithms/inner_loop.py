@@ -3,8 +3,7 @@
 This is the map Phi^k of the paper (Elsken et al. 2020, equation 3). It is a pure function: it runs
 under ``torch.func.grad`` and ``torch.func.vmap``, and leaves everything meta-learned untouched.
 
-Shapes: S support images, B of them in a w-step, A in an alpha-step, C, H, W an image, N ways, k steps,
-O operations; ``*T`` is nothing for one task and T for the tasks of a meta-batch.
+Shapes: a scalar is ``""``; what is learned keeps its own shape.
 """
 
 from __future__ import annotations
@@ -16,129 +15,12 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from metanas_pl.algorithms.inner_optimizers import InnerOptimizer, State, States
+from metanas_pl.algorithms.inner_optimizers import InnerOptimizer, States
+from metanas_pl.algorithms.inner_problem import InnerProblem, Objective, Pass, Support
 from metanas_pl.types import Alphas, Mixing, Params, Theta
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
-
-
-class Batch(NamedTuple):
-    """Labelled images and the noise of this pass over them, if any.
-
-    ``drop_path`` are factors; ``noise`` is what the relaxation draws with, by alpha; ``real`` and ``ways``
-    are as in :class:`Support`.
-    """
-
-    x: Float[Tensor, "B C H W"]
-    y: Int[Tensor, " B"]
-    drop_path: Float[Tensor, "cells edges O B"] | None = None
-    noise: Params | None = None
-    real: Float[Tensor, " B"] | None = None
-    ways: Bool[Tensor, " N"] | None = None
-
-
-class Support(NamedTuple):
-    """The support set of one episode and the minibatch that each of ``k`` inner steps takes from it.
-
-    Attributes:
-        x: images.
-        y: labels.
-        train_index: rows for the w-step.
-        arch_index: rows for the alpha-step.
-        drop_path: factors for both, or None.
-        noise: noise of the relaxation for both, ``(k, 2, ...)`` by alpha, or None.
-        real: 1 for a row with an image, 0 for one that fills up a smaller episode; such rows have a label
-            below 0 and come last. None: all are images.
-        ways: which classes the episode has; None: all.
-    """
-
-    x: Float[Tensor, "*T S C H W"]
-    y: Int[Tensor, "*T S"]
-    train_index: Int[Tensor, "*T k B"]
-    arch_index: Int[Tensor, "*T k A"]
-    drop_path: Float[Tensor, "*T k 2 cells edges O B"] | None = None
-    noise: Params | None = None
-    real: Float[Tensor, "*T S"] | None = None
-    ways: Bool[Tensor, "*T N"] | None = None
-
-    def train(self, step: int) -> Batch:
-        """Returns the batch of the w-step."""
-        return self._take(self.train_index[step], step, 0)
-
-    def arch(self, step: int) -> Batch:
-        """Returns the batch of the alpha-step."""
-        return self._take(self.arch_index[step], step, 1)
-
-    @property
-    def n_ways(self) -> Int[Tensor, ""]:
-        """Classes of the episode."""
-        return self.y.max() + 1
-
-    def first_noise(self) -> Params | None:
-        """Returns the first noise drawn, for a forward pass outside the inner steps."""
-        return None if self.noise is None else {k: n[0, 0] for k, n in self.noise.items()}
-
-    def whole(self) -> Batch:
-        """Returns all of it as one batch, without noise."""
-        return Batch(self.x, self.y, real=self.real, ways=self.ways)
-
-    def _take(self, rows: Tensor, step: int, which: int) -> Batch:
-        drop = None if self.drop_path is None else self.drop_path[step, which]
-        noise = None if self.noise is None else {k: n[step, which] for k, n in self.noise.items()}
-        real = None if self.real is None else self.real[rows]
-        return Batch(self.x[rows], self.y[rows], drop, noise, real, self.ways)
-
-
-class Objective(NamedTuple):
-    """What an inner step descends on.
-
-    Attributes:
-        mixing: ``(alphas, temperature, noise) -> mixing weights``: the relaxation.
-        loss: ``(weights, mixing, batch) -> scalar``.
-    """
-
-    mixing: Callable[[Alphas, float, Params | None], Mixing]
-    loss: Callable[[Params, Mixing, Batch], Tensor]
-
-
-class Pass(NamedTuple):
-    """One forward pass of an inner step: a batch with its noise, at the step's temperature."""
-
-    objective: Objective
-    batch: Batch
-    temperature: float
-    frozen: Params
-
-    def mixing(self, alphas: Alphas) -> Mixing:
-        """Returns the mixing weights of this pass."""
-        return self.objective.mixing(alphas, self.temperature, self.batch.noise)
-
-    def loss_at(self, weights: Params, mixing: Mixing) -> Float[Tensor, ""]:
-        """Returns the loss as a function of the adapting weights and the mixing weights."""
-        return self.objective.loss({**self.frozen, **weights}, mixing, self.batch)
-
-    def loss(self, weights: Params, alphas: Alphas) -> Float[Tensor, ""]:
-        """Returns the loss as a function of the adapting weights and the alphas."""
-        return self.loss_at(weights, self.mixing(alphas))
-
-
-class InnerProblem(NamedTuple):
-    """What a NAS method may look at in one inner step.
-
-    Attributes:
-        train, arch: the passes of the w-step and of the alpha-step.
-        weights: those that adapt.
-        alphas: the architecture logits.
-        weight_optimizer, weight_state: the actual w-step: ``update(gradient, state, weights)``.
-    """
-
-    train: Pass
-    arch: Pass
-    weights: Params
-    alphas: Alphas
-    weight_optimizer: InnerOptimizer
-    weight_state: State
+    from jaxtyping import Float
 
 
 class InnerSchedule(NamedTuple):
@@ -146,13 +28,15 @@ class InnerSchedule(NamedTuple):
 
     Attributes:
         temperatures: of the relaxation, one for each inner step.
-        arch_steps: leading steps that also take an alpha-step (0 in warm-up).
+        arch_steps: the alphas move in steps before this one (0 in warm-up).
         query_temperature: at which the adapted architecture answers the queries.
+        first_arch_step: the alphas move from this step on. An empty head gives them no gradient in step 0.
     """
 
     temperatures: tuple[float, ...]
     arch_steps: int
     query_temperature: float
+    first_arch_step: int = 0
 
     @property
     def steps(self) -> int:
@@ -169,6 +53,15 @@ class InnerSchedule(NamedTuple):
         if step >= self.steps:
             return self.query_temperature
         return self.temperatures[max(step - 1, 0)]
+
+    def moves_alphas(self, step: int) -> bool:
+        """Returns whether inner step ``step`` takes an alpha-step."""
+        return self.first_arch_step <= step < self.arch_steps
+
+    @property
+    def n_alpha_steps(self) -> int:
+        """Number of alpha-steps."""
+        return sum(map(self.moves_alphas, range(self.steps)))
 
 
 class InnerLoop(NamedTuple):
@@ -274,7 +167,7 @@ def inner_steps(
         arch = Pass(objective, support.arch(step), temperature, frozen)
         problem = InnerProblem(train, arch, weights, alphas, w_optimizer, w_state)
         of_weights = None
-        if alphas and step < loop.schedule.arch_steps:
+        if alphas and loop.schedule.moves_alphas(step):
             a_gradient, of_weights = _alpha_gradient(problem, loop, origin)
             a_gradient = _constant(a_gradient) if first_order else a_gradient
             alphas, a_state = a_optimizer.update(a_gradient, a_state, alphas)

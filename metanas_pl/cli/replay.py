@@ -95,7 +95,7 @@ def prepared(module: MetaNASModule, batch: Episodes, split: str, ckpt_path: str)
         seed, plan = module.eval_seed, module.evaluation
         return learner.in_test(theta, batch, seed=seed, mask=mask, plan=plan)
     done = steps_of(app.read_checkpoint(ckpt_path))
-    progress = OuterProgress(done, module.total_steps, done < module.meta.outer.warm_up_steps)
+    progress = OuterProgress(done, module.total_steps, module.meta.outer.warm_up_steps)
     return learner.in_training(theta, batch, seed=module.seed, mask=mask, progress=progress)
 
 
@@ -143,14 +143,14 @@ def _gradient(problem: EpisodeProblem, point: Theta, step: int) -> Row:
     """Returns the loss of the batch of a step, and norms of its gradient with respect to what adapts."""
     import torch
 
-    from metanas_pl.algorithms.inner_loop import Pass
+    from metanas_pl.algorithms.inner_problem import Pass
 
     loop = problem.loop
     frozen, temperature = loop.weights_at(point, step), loop.schedule.temperatures[step]
     objective, batch = problem.network.objective(), problem.task.support.train(step)
     one_pass = Pass(objective, batch, temperature, frozen)
     weights = {k: w for k, w in point.weights.items() if loop.adapts(k)}
-    moving = {"weight": weights, "alpha": point.alphas if step < loop.schedule.arch_steps else {}}
+    moving = {"weight": weights, "alpha": point.alphas if loop.schedule.moves_alphas(step) else {}}
     alphas = moving["alpha"]
 
     def loss(weights: Params, adapting: Alphas) -> Tensor:

@@ -30,7 +30,7 @@ from metanas_pl.engine.evaluation import Evaluation, adapted_accuracy, evaluated
 from metanas_pl.engine.inner_loop_factory import InnerLoopFactory
 from metanas_pl.engine.inner_schedules import test_schedule, training_schedule
 from metanas_pl.engine.method_functions import meta_functions, nas_functions
-from metanas_pl.engine.task_batch import TaskBatch, prepare, task
+from metanas_pl.engine.task_batch import InnerSteps, TaskBatch, pooled, prepare, task
 from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.base import SearchSpace, to_alive
 from metanas_pl.search_spaces.costs import Costs
@@ -104,21 +104,21 @@ class EpisodeLearner:
             unused=self.space.unused_weights(alive),
         )
 
-    def training_schedule(self, warm_up: bool = False) -> InnerSchedule:
+    def training_schedule(self, progress: OuterProgress) -> InnerSchedule:
         """Returns the inner steps of training."""
-        return training_schedule(self.nas, self.meta.inner, warm_up)
+        return training_schedule(self.nas, self.meta, progress)
 
     def test_schedule(self, plan: EvaluationConfig) -> InnerSchedule:
         """Returns the inner steps of validation and test."""
-        return test_schedule(self.nas, self.meta.inner, plan)
+        return test_schedule(self.nas, self.meta, plan)
 
     def prepare(
         self,
         theta: Theta,
         episode: Episodes,
         seed: int,
-        steps: int,
-        size: int | None,
+        schedule: InnerSchedule,
+        batch_size: int | None,
         drop: float = 0.0,
     ) -> TaskBatch:
         """Returns episodes with the minibatches and the noise of the inner loop."""
@@ -126,31 +126,32 @@ class EpisodeLearner:
         shapes = {k: tuple(a.shape) for k, a in theta.alphas.items()}
         draw = self.method["noise"] if shapes else None
         per_task = self.nas.noise_per == "task"
-        return prepare(episode, seed, steps, size, (shape, drop), (draw, shapes, per_task))
+        images = "support" if self.nas.step == "joint" else self.nas.alpha_images
+        inner = InnerSteps(schedule.steps, schedule.arch_steps, batch_size, images)
+        return prepare(episode, seed, inner, (shape, drop), (draw, shapes, per_task))
 
     def in_training(
         self, theta: Theta, episode: Episodes, *, seed: int, mask: Mask, progress: OuterProgress
     ) -> PreparedBatch:
         """Returns episodes as meta-training learns them."""
-        inner = self.meta.inner
-        tasks = self.prepare(theta, episode, seed, inner.steps, inner.batch_size, inner.drop_path)
-        left = max(0.0, 1 - progress.outer_step / progress.total_steps)
-        auxiliary = self.nas.auxiliary_skip * left
+        inner, schedule = self.meta.inner, self.training_schedule(progress)
+        if self.meta.trains_on == "support_and_query":
+            episode = pooled(episode)
+        tasks = self.prepare(theta, episode, seed, schedule, inner.batch_size, inner.drop_path)
+        auxiliary = self.nas.auxiliary_skip * (1 - progress.share)
         network = self.network(tasks.n_ways, mask, self.nas.threshold, auxiliary)
-        schedule = self.training_schedule(progress.warm_up)
         return PreparedBatch(tasks, network, self.loops.make(theta, schedule, network.unused))
 
     def in_test(
         self, theta: Theta, episode: Episodes, *, seed: int, mask: Mask, plan: EvaluationConfig
     ) -> PreparedBatch:
         """Returns episodes as validation and test learn them."""
-        inner = self.meta.inner
-        steps = plan.steps or inner.test_steps
-        tasks = self.prepare(theta, episode, seed, steps, inner.test_batch_size)
+        schedule = self.test_schedule(plan)
+        tasks = self.prepare(theta, episode, seed, schedule, self.meta.inner.test_batch_size)
         threshold = self.nas.test_threshold if plan.threshold is None else plan.threshold
         network = self.network(tasks.n_ways, mask, threshold)
         moves_weights = plan.adapt != "alphas"
-        loop = self.loops.make(theta, self.test_schedule(plan), network.unused, moves_weights)
+        loop = self.loops.make(theta, schedule, network.unused, moves_weights)
         return PreparedBatch(tasks, network, loop)
 
     # -- the two computations -----------------------------------------------------------------

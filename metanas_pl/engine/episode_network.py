@@ -14,7 +14,7 @@ from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
 from metanas_pl.algorithms.heads import empty_head, prototype_head
-from metanas_pl.algorithms.inner_loop import Batch, Objective, Support
+from metanas_pl.algorithms.inner_problem import Batch, Objective, Support
 from metanas_pl.algorithms.nas.relaxations import apply_threshold
 from metanas_pl.algorithms.parallel.grouped import call_grouped
 from metanas_pl.errors import UserError

@@ -96,7 +96,7 @@ class EpisodeProblem(NamedTuple):
     def adapting(self, theta: Theta) -> Theta:
         """Returns the part of theta that the inner loop moves."""
         weights = {k: w for k, w in theta.weights.items() if self.loop.adapts(k)}
-        return Theta(weights, theta.alphas if self.loop.schedule.arch_steps else {})
+        return Theta(weights, theta.alphas if self.loop.schedule.n_alpha_steps else {})
 
 
 class PreparedBatch(NamedTuple):

@@ -8,7 +8,7 @@ from typing import TypedDict, cast
 import torch
 from torch import Tensor
 
-from metanas_pl.algorithms.inner_loop import InnerProblem
+from metanas_pl.algorithms.inner_problem import InnerProblem
 from metanas_pl.algorithms.inner_rates import RateOf, Rates
 from metanas_pl.algorithms.meta.meta_gradients import MetaGradient, Problem
 from metanas_pl.config import MetaConfig, NASConfig

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from metanas_pl.algorithms.inner_loop import Support
+from metanas_pl.algorithms.inner_problem import Support
 from metanas_pl.algorithms.noise import drop_path, episode_generator, minibatches
+from metanas_pl.engine.alpha_images import changed_copies, split_rows, splits
 from metanas_pl.engine.method_functions import Draw
 from metanas_pl.types import Episodes, Params
 
@@ -42,12 +43,13 @@ class TaskBatch(NamedTuple):
 
 
 class _Draws(NamedTuple):
-    """Minibatches ``(k, B)`` of both passes of the inner steps of one task, and their noise."""
+    """Minibatches of both passes of the inner steps of one task, their noise, images of alpha-steps."""
 
     train: Int[Tensor, "k B"]
-    arch: Int[Tensor, "k B"]
+    arch: Int[Tensor, "k A"]
     drops: Float[Tensor, "k 2 cells edges O B"] | None
     noise: Params | None
+    copies: Float[Tensor, "S C H W"] | None = None
 
 
 def task(tasks: TaskBatch, t: int) -> TaskBatch:
@@ -55,11 +57,36 @@ def task(tasks: TaskBatch, t: int) -> TaskBatch:
     return pytree.tree_map(lambda leaf: leaf[t] if isinstance(leaf, Tensor) else leaf, tasks)
 
 
+class Pooled(NamedTuple):
+    """Episodes whose support set holds their queries, too (``metanas_pl.types.Episodes``)."""
+
+    support_x: Tensor
+    support_y: Tensor
+    query_x: Tensor
+    query_y: Tensor
+    index: Tensor  # type: ignore[assignment]  # shadows tuple.index
+
+
+class InnerSteps(NamedTuple):
+    """What the inner steps of every task take.
+
+    Attributes:
+        steps: their number.
+        arch_steps: the alphas move in steps before this one.
+        batch_size: samples of a step; None takes the support set.
+        alpha_images: which images the alpha-steps see, as ``nas.alpha_images``.
+    """
+
+    steps: int
+    arch_steps: int = 0
+    batch_size: int | None = None
+    alpha_images: str = "support"
+
+
 def prepare(
     episode: Episodes,
     seed: int,
-    steps: int,
-    batch_size: int | None,
+    inner: InnerSteps,
     drop: tuple[tuple[int, ...] | None, float],
     relaxation: tuple[Draw | None, dict[str, tuple[int, ...]], bool],
 ) -> TaskBatch:
@@ -71,18 +98,18 @@ def prepare(
     Args:
         episode: T episodes.
         seed: the run's seed.
-        steps: inner steps.
-        batch_size: samples of an inner step; None takes the support set.
+        inner: number of the inner steps and what they take.
         drop: ``(cells, edges, O)`` of drop path, or None, and its probability.
         relaxation: how noise is drawn, or None; the shape of each alpha; whether once a task.
     """
     rows: list[_Draws] = []
     ways, sizes, n_queries = _sizes(episode)
     draw, shapes, per_task = relaxation
-    for index, size in zip(episode.index.tolist(), sizes, strict=True):
+    steps = inner.steps
+    for t, (index, size) in enumerate(zip(episode.index.tolist(), sizes, strict=True)):
         generator = episode_generator(seed, index)
-        train = minibatches(size, batch_size, steps, generator)
-        arch = minibatches(size, batch_size, steps, generator)
+        train = minibatches(size, inner.batch_size, steps, generator)
+        arch = minibatches(size, inner.batch_size, steps, generator)
         drops = noise = None
         if drop[0] is not None:
             drops = drop_path((steps, 2, *drop[0], train.shape[1]), drop[1], generator)
@@ -90,9 +117,19 @@ def prepare(
             passes = (1, 1) if per_task else (steps, 2)
             noise = {k: draw((*passes, *shape), generator) for k, shape in shapes.items()}
             noise = {k: n.expand(steps, 2, *n.shape[2:]) for k, n in noise.items()}
-        rows.append(_Draws(train, arch, drops, noise))
-    width = max(row.train.shape[1] for row in rows)
-    rows = [_widened(row, width, episode.support_y.shape[1] - 1) for row in rows]
+        own = (episode.support_x[t, :size], episode.support_y[t, :size].cpu())
+        train, arch, copies = _for_alphas(inner, *own, train, arch, generator)
+        if copies is not None:
+            blank = episode.support_x.shape[1] - size
+            copies = F.pad(copies, (0, 0, 0, 0, 0, 0, 0, blank))
+        rows.append(_Draws(train, arch, drops, noise, copies))
+    if any(row.copies is not None for row in rows):  # of others the images themselves
+        rows = [
+            row if row.copies is not None else row._replace(copies=x)
+            for row, x in zip(rows, episode.support_x, strict=True)
+        ]
+    widths = max(row.train.shape[1] for row in rows), max(row.arch.shape[1] for row in rows)
+    rows = [_widened(row, widths, episode.support_y.shape[1] - 1) for row in rows]
     device = episode.support_x.device
     stacked: _Draws = pytree.tree_map(
         lambda *leaves: None if leaves[0] is None else torch.stack(leaves).to(device), *rows
@@ -101,13 +138,25 @@ def prepare(
     support = Support(
         episode.support_x,
         episode.support_y,
-        *stacked,
+        *stacked[:4],
         _real(episode.support_x, episode.support_y, sizes),
         None if present.all() else present.to(device),
+        stacked.copies,
     )
     query_real = _real(episode.query_x, episode.query_y, n_queries)
     at_query = per_task and draw is not None
     return TaskBatch(support, episode.query_x, episode.query_y, max(ways), query_real, at_query)
+
+
+def pooled(episode: Episodes) -> Episodes:
+    """Returns episodes whose support set holds their queries, too; rows without an image stay last."""
+    x = torch.cat([episode.support_x, episode.query_x], 1)
+    y = torch.cat([episode.support_y, episode.query_y], 1)
+    order = (y < 0).int().argsort(stable=True, dim=1)
+    images = order.view(*order.shape, 1, 1, 1).expand_as(x)
+    return Pooled(
+        x.gather(1, images), y.gather(1, order), episode.query_x, episode.query_y, episode.index
+    )
 
 
 def _sizes(episode: Episodes) -> tuple[list[int], list[int], list[int]]:
@@ -123,11 +172,32 @@ def _real(x: Tensor, y: Tensor, counts: list[int]) -> Tensor | None:
     return None if min(counts) == y.shape[1] else (y >= 0).to(x.dtype)
 
 
-def _widened(row: _Draws, width: int, blank: int) -> _Draws:
-    """Returns minibatches of ``width`` samples and their factors; missing ones are the row ``blank``."""
-    missing = (0, width - row.train.shape[1])
-    if not missing[1]:
+def _for_alphas(
+    inner: InnerSteps,
+    x: Tensor,
+    y: Tensor,
+    train: Tensor,
+    arch: Tensor,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Returns the minibatches of both passes where the alpha-steps see images of their own, and copies."""
+    if inner.arch_steps == 0 or inner.alpha_images == "support":
+        return train, arch, None
+    if not splits(inner.alpha_images, y):
+        return train, arch, changed_copies(x, generator)
+    of_weights, of_alphas = split_rows(y, generator)
+    moving = torch.arange(inner.steps)[:, None] < inner.arch_steps  # later w-steps take all
+    train = torch.where(moving, of_weights[train % len(of_weights)], train)
+    arch = of_alphas[arch[:, : len(of_alphas)] % len(of_alphas)]
+    return train, arch, None
+
+
+def _widened(row: _Draws, widths: tuple[int, int], blank: int) -> _Draws:
+    """Returns minibatches of these widths and their factors; missing ones are the row ``blank``."""
+    more, more_arch = widths[0] - row.train.shape[1], widths[1] - row.arch.shape[1]
+    if not (more or more_arch):
         return row
-    train, arch = (F.pad(rows, missing, value=blank) for rows in (row.train, row.arch))
-    drops = None if row.drops is None else F.pad(row.drops, missing)
+    train = F.pad(row.train, (0, more), value=blank)
+    arch = F.pad(row.arch, (0, more_arch), value=blank)
+    drops = None if row.drops is None else F.pad(row.drops, (0, more))
     return row._replace(train=train, arch=arch, drops=drops)

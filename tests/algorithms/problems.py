@@ -11,17 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from metanas_pl.algorithms.inner_loop import (
-    Adapted,
-    Batch,
-    InnerLoop,
-    InnerProblem,
-    InnerSchedule,
-    Objective,
-    Pass,
-    Support,
-)
+from metanas_pl.algorithms.inner_loop import Adapted, InnerLoop, InnerSchedule
 from metanas_pl.algorithms.inner_optimizers import InnerOptimizer
+from metanas_pl.algorithms.inner_problem import Batch, InnerProblem, Objective, Pass, Support
 from metanas_pl.algorithms.nas.relaxations import softmax
 from metanas_pl.search_spaces import Supernet
 from metanas_pl.types import Theta

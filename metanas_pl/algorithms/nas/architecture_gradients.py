@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from metanas_pl.algorithms.inner_loop import InnerProblem
+from metanas_pl.algorithms.inner_problem import InnerProblem
 from metanas_pl.types import Alphas, Params
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from metanas_pl.algorithms.inner_loop import InnerProblem
+from metanas_pl.algorithms.inner_problem import InnerProblem
 from metanas_pl.types import Mixing
 
 

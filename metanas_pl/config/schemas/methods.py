@@ -7,6 +7,7 @@ from typing import Any
 
 from metanas_pl.config.validation import check, check_choice, check_most, check_numbers
 
+ALPHA_IMAGES = ("support", "split", "augmented", "held_out")
 MOST_STEPS = 1_000_000  # of an inner loop, which notes a temperature for each
 
 
@@ -39,9 +40,18 @@ class NASConfig:
     backward pass instead of ``alpha_gradient``. ``anneals``: the relaxation has a temperature.
     ``noise_per``: drawn for every ``pass``, or once a ``task``. ``needs_weight_step``: the method looks at
     the w-step. ``auxiliary_skip`` is the first weight
-    of an extra skip connection, which decays to 0 over the outer steps. Thresholds are mixing weights;
-    ``meta_prune_interval`` counts outer steps, 0 switches meta-pruning off; it compares the weights of
-    ``meta_prune_relaxation`` at t_min, None being those of ``relaxation``.
+    of an extra skip connection, which decays to 0 over the outer steps. Thresholds are mixing weights.
+
+    T has two clocks. Inside a task it falls from ``t_max`` to ``t_min`` by ``temperature_schedule``. Over
+    the outer steps both start ``outer_t_factor`` times as high. They fall in equal ratios, from the end of
+    the warm-up until ``outer_t_until`` of the training is over. Validation and test take the last values.
+    ``alpha_images``: the alpha-steps see the images of the w-steps (``support``), other shots of each class
+    (``split``), changed copies (``augmented``), or ``held_out``: other shots where there are two or more,
+    else changed copies. ``meta_prune_interval`` counts outer steps, 0 switches meta-pruning off. From
+    ``meta_prune_from`` of the training on it removes options whose weight is below ``meta_prune_threshold``
+    and whose meta-gradients over the tasks lie ``meta_prune_deviation`` standard errors above those of the
+    best option; a deviation of 0 asks the weight alone. The weights are those of ``meta_prune_relaxation``
+    at the T at which a task ends; None takes ``relaxation``.
     """
 
     name: str = "darts_first_order"
@@ -64,17 +74,27 @@ class NASConfig:
     t_max: float = 0.3
     t_min: float = 0.02
     temperature_schedule: str = "geometric"
+    outer_t_factor: float = 1.0
+    outer_t_until: float = 0.8
+    alpha_images: str = "held_out"
     threshold: float = 0.01
     test_threshold: float = 0.05
     meta_prune_threshold: float = 0.01
     meta_prune_relaxation: str | None = None
     meta_prune_interval: int = 0
+    meta_prune_from: float = 0.5
+    meta_prune_deviation: float = 3.0
 
     def __post_init__(self) -> None:
         check_numbers("nas", self, "t_max t_min", 0, strict=True)
         check_numbers("nas", self, "threshold test_threshold meta_prune_threshold", 0)
         check_numbers("nas", self, "meta_prune_interval auxiliary_skip", 0)
-        check_numbers("nas", self, "partial_channels", 1)
+        check_numbers("nas", self, "meta_prune_deviation", 0)
+        check_numbers("nas", self, "partial_channels outer_t_factor", 1)
+        for name in ("outer_t_until", "meta_prune_from"):
+            share = getattr(self, name)
+            check(0 <= share <= 1, f"nas.{name}", share, "a share of the training, from 0 to 1")
+        check_choice("nas.alpha_images", self.alpha_images, ALPHA_IMAGES)
         fits = self.t_min <= self.t_max
         check(fits, "nas.t_min", self.t_min, f"must be at most nas.t_max={self.t_max}")
         check_choice("nas.temperature_schedule", self.temperature_schedule, ("linear", "geometric"))
@@ -161,10 +181,11 @@ class MetaConfig:
     ``meta_gradient`` and ``rates`` are dotted paths of functions, ``options`` their keyword arguments.
     ``gradient_order``: the meta-gradient is the ``displacement`` of theta (Reptile), the ``first_order``
     gradient at the end of the inner loop, or ``exact``, through the inner loop.
-    ``adapts``: the weights that the inner loop moves. ``step_norms``: batch-norm scales and shifts of
-    their own for each inner step. ``head``: ``zero`` starts every task with an empty head, so any number of
-    ways can be tested; ``learned`` meta-learns it; ``prototype_init`` starts it from class means;
-    ``prototypes`` computes it from class means in every pass. ``query_norm`` is the batch norm of training
+    ``trains_on``: in training the inner loop sees the ``support`` set, or ``support_and_query`` (Reptile
+    needs no queries of its own). ``adapts``: the weights that the inner loop moves. ``step_norms``:
+    batch-norm scales and shifts of their own for each inner step. ``head``: ``zero`` starts every task with
+    an empty head, so any number of ways can be tested; ``learned`` meta-learns it; ``prototype_init`` starts
+    it from class means; ``prototypes`` computes it from class means in every pass. ``query_norm`` is the batch norm of training
     queries. ``backend``: ``grouped`` computes the tasks of a meta-batch side by side, ``vmap`` maps over
     them, ``loop`` takes one after the other; ``auto`` groups where the space can, else maps.
     ``chunk_size``: most tasks at once; None takes all on a GPU, as many as a cache holds on a CPU.
@@ -174,6 +195,7 @@ class MetaConfig:
     meta_gradient: str = "metanas_pl.algorithms.meta.meta_gradients.fomaml"
     gradient_order: str = "first_order"
     options: dict[str, Any] = field(default_factory=dict)
+    trains_on: str = "support"
     adapts: str = "all"
     rates: str = "metanas_pl.algorithms.inner_rates.constant"
     step_norms: bool = False
@@ -187,6 +209,7 @@ class MetaConfig:
     def __post_init__(self) -> None:
         orders = ("displacement", "first_order", "exact")
         check_choice("meta.gradient_order", self.gradient_order, orders)
+        check_choice("meta.trains_on", self.trains_on, ("support", "support_and_query"))
         check_choice("meta.adapts", self.adapts, ("all", "head", "body", "none"))
         heads = ("learned", "zero", "prototype_init", "prototypes")
         check_choice("meta.head", self.head, heads)

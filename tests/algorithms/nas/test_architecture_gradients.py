@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from metanas_pl.algorithms import noise
-from metanas_pl.algorithms.inner_loop import InnerProblem
 from metanas_pl.algorithms.inner_optimizers import InnerOptimizer, adam, sgd
+from metanas_pl.algorithms.inner_problem import InnerProblem
 from metanas_pl.algorithms.nas import architecture_gradients as architecture_steps
 from metanas_pl.algorithms.nas import sampled_relaxations as sampling
 from tests.algorithms.problems import (

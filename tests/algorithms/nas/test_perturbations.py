@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from metanas_pl.algorithms.inner_loop import InnerProblem
 from metanas_pl.algorithms.inner_optimizers import sgd
+from metanas_pl.algorithms.inner_problem import InnerProblem
 from metanas_pl.algorithms.nas.perturbations import adversarial, random_ball
 from tests.algorithms.problems import inner_problem, make_support, objective_of, toy
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from metanas_pl.algorithms.inner_loop import InnerProblem
+from metanas_pl.algorithms.inner_problem import InnerProblem
 from metanas_pl.types import Alphas
 
 
