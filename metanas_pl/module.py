@@ -174,7 +174,7 @@ class MetaNASModule(EpisodesOnly):
         )
         self.tally.add(batch.index, result.finite, torch.stack([result.loss, result.accuracy]))
         if not self.learner.alphas_rest(self.progress):
-            self.evidence.add(result.of_alphas, result.finite)
+            self.evidence.add(result.evidence)
         params = [*self.space.parameters(), *self.alphas.values(), *self.hyper]
         pairs = zip(theta, result.gradient, strict=True)
         grads = [gradient[name] for values, gradient in pairs for name in values]

@@ -9,7 +9,7 @@ Shapes: T tasks of a meta-batch, k inner steps; ``*T`` is nothing for one task.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,8 +18,11 @@ from torch.utils import _pytree as pytree
 from metanas_pl.algorithms.heads import HEAD
 from metanas_pl.algorithms.inner_loop import InnerSchedule
 from metanas_pl.algorithms.inner_optimizers import States
-from metanas_pl.algorithms.meta.averaging import MeanOfTasks, mean_of_finite
+from metanas_pl.algorithms.meta.averaging import mean_of_finite
 from metanas_pl.algorithms.meta.meta_gradients import MetaGradient
+from metanas_pl.algorithms.nas.evidence import Evidence, of_tasks
+from metanas_pl.algorithms.nas.sampling import sampled
+from metanas_pl.algorithms.noise import episode_generator
 from metanas_pl.algorithms.parallel.backends import choose_backend, tasks_at_once
 from metanas_pl.algorithms.parallel.mapping import map_tasks
 from metanas_pl.config import EvaluationConfig, MetaConfig, NASConfig
@@ -37,9 +40,21 @@ from metanas_pl.search_spaces.costs import Costs
 from metanas_pl.types import Alphas, Episodes, Mask, Mixing, OuterProgress, Params, Theta
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
 Results = TypeVar("Results")
+SAMPLED_FROM = 2**40
+"""Number of the first generator that samples options; no episode has one so large."""
+
+
+class LearnedBatch(NamedTuple):
+    """What an outer step learns from a meta-batch: ``mean_of_finite``, and evidence on the options."""
+
+    gradient: Theta
+    loss: Float[Tensor, ""]
+    accuracy: Float[Tensor, ""]
+    finite: Bool[Tensor, " T"]
+    evidence: dict[str, Evidence]
 
 
 class EpisodeLearner:
@@ -104,6 +119,20 @@ class EpisodeLearner:
             unused=self.space.unused_weights(alive),
         )
 
+    def sampled(self, alphas: Alphas, seed: int, mask: Mask, progress: OuterProgress) -> Mask:
+        """Returns the mask of the options that an outer step computes: the same for all of its tasks."""
+        nas = self.nas
+        n = nas.warm_up_options if progress.warm_up else nas.sampled_options
+        if n is None:
+            return mask
+        generator = episode_generator(seed, SAMPLED_FROM + progress.outer_step)
+        end_of_task = self.training_schedule(progress).query_temperature
+        drawn = dict(mask)
+        for name, alpha in self.space.of_kind("operation", alphas).items():
+            logits = torch.zeros_like(alpha) if progress.warm_up else alpha / end_of_task
+            drawn[name] = sampled(logits, mask[name], n, generator)
+        return drawn
+
     def training_schedule(self, progress: OuterProgress) -> InnerSchedule:
         """Returns the inner steps of training."""
         return training_schedule(self.nas, self.meta, progress)
@@ -165,7 +194,7 @@ class EpisodeLearner:
         mask: Mask,
         progress: OuterProgress = OuterProgress(),  # noqa: B008
         states: States | None = None,
-    ) -> tuple[MeanOfTasks, States | None]:
+    ) -> tuple[LearnedBatch, States | None]:
         """Returns the mean meta-gradient over the finite tasks, and the inner states to carry on.
 
         Args:
@@ -176,6 +205,7 @@ class EpisodeLearner:
             progress: how far meta-training is. In warm-up the alphas' meta-gradient is zero.
             states: carried inner states go from task to task in order; otherwise they stay None.
         """
+        mask = self.sampled(theta.alphas, seed, mask, progress)
         batch = self.in_training(theta, episode, seed=seed, mask=mask, progress=progress)
 
         def of_task(data: TaskBatch, states: States | None = None) -> MetaGradient:
@@ -187,7 +217,8 @@ class EpisodeLearner:
         else:
             per_task = self._map(of_task, batch.tasks)
         learned = self._of_theta(per_task.gradient, theta, progress)
-        return mean_of_finite(per_task._replace(gradient=learned)), states
+        result = mean_of_finite(per_task._replace(gradient=learned))
+        return LearnedBatch(*result, of_tasks(learned.alphas, mask, result.finite)), states
 
     def _map(self, of_task: Callable[[TaskBatch], Results], tasks: TaskBatch) -> Results:
         """Returns ``of_task`` of every task, by the backend."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from metanas_pl.algorithms.nas.evidence import Evidence, deviations, none_yet, of_tasks, updated
+from metanas_pl.algorithms.nas.evidence import Evidence, deviations, none_yet, updated
 from metanas_pl.algorithms.nas.pruning import alive_after
 from metanas_pl.config import NASConfig
 from metanas_pl.search_spaces.base import SearchSpace
@@ -36,57 +36,42 @@ class Removed(NamedTuple):
 
 
 class TaskEvidence(nn.Module):
-    """The evidence of all tasks so far, as buffers: it belongs to a checkpoint and is equal on all ranks.
+    """The evidence of all tasks so far, as a buffer for each architecture parameter.
+
+    It belongs to a checkpoint, and is the same on all ranks.
 
     Args:
         alphas: the architecture parameters.
     """
 
-    weights: Tensor
-
     def __init__(self, alphas: Alphas) -> None:
         super().__init__()
-        alphas = {name: alpha.detach() for name, alpha in alphas.items()}
-        empty = none_yet(alphas)
         self.names = list(alphas)
-        self.register_buffer("weights", empty.weights)
-        for name in alphas:
-            self.register_buffer(f"first_{name}", empty.first[name])
-            self.register_buffer(f"second_{name}", empty.second[name])
-        self._batches: list[Evidence] = []
+        for name, alpha in alphas.items():
+            self.register_buffer(name, torch.stack(none_yet(alpha.detach())))
+        self._batches: list[dict[str, Evidence]] = []
 
-    def value(self) -> Evidence:
-        """Returns the evidence."""
-        first = {name: getattr(self, f"first_{name}") for name in self.names}
-        second = {name: getattr(self, f"second_{name}") for name in self.names}
-        return Evidence(self.weights, first, second)
+    def value(self) -> dict[str, Evidence]:
+        """Returns the evidence, by architecture parameter."""
+        return {name: Evidence(*getattr(self, name)) for name in self.names}
 
-    def add(self, gradients: Alphas, finite: Tensor) -> None:
-        """Adds the tasks of a batch of this rank, to count when the outer step ends."""
-        self._batches.append(of_tasks(gradients, finite))
+    def add(self, evidence: dict[str, Evidence]) -> None:
+        """Adds that of a batch of this rank, to count when the outer step ends."""
+        self._batches.append(evidence)
 
     def close_step(self, strategy: Strategy, total_steps: float) -> None:
         """Ends an outer step: its tasks on all ranks count, and earlier ones a little less."""
         batches, self._batches = self._batches, []
         if not batches:
             return
-        new = batches[0]
-        for more in batches[1:]:
-            new = updated(new, more, 1.0)
-        flat = torch.cat([leaf.reshape(-1) for leaf in _leaves(new)])
-        flat = strategy.reduce(flat, reduce_op="sum")
-        parts = flat.split([leaf.numel() for leaf in _leaves(new)])
-        shaped = [part.view_as(leaf) for part, leaf in zip(parts, _leaves(new), strict=True)]
-        n = len(self.names)
-        new = Evidence(
-            shaped[0],
-            dict(zip(self.names, shaped[1 : n + 1], strict=True)),
-            dict(zip(self.names, shaped[n + 1 :], strict=True)),
-        )
         memory = max(0.0, 1 - 1 / (MEMORY * total_steps))
-        later = _leaves(updated(self.value(), new, memory))
-        for buffer, value in zip(_leaves(self.value()), later, strict=True):
-            buffer.copy_(value)
+        flat = [torch.cat([torch.stack(b[n]).flatten() for n in self.names]) for b in batches]
+        total = strategy.reduce(torch.stack(flat).sum(0), reduce_op="sum")
+        sizes = [getattr(self, name).numel() for name in self.names]
+        for name, part in zip(self.names, total.split(sizes), strict=True):
+            buffer = getattr(self, name)
+            new = Evidence(*part.view_as(buffer))
+            buffer.copy_(torch.stack(updated(Evidence(*buffer), new, memory)))
 
 
 def is_due(nas: NASConfig, done: OuterProgress) -> bool:
@@ -102,7 +87,7 @@ def is_due(nas: NASConfig, done: OuterProgress) -> bool:
 
 
 def pruned(
-    nas: NASConfig, space: SearchSpace, mixing: Mixing, mask: Mask, evidence: Evidence
+    nas: NASConfig, space: SearchSpace, mixing: Mixing, mask: Mask, evidence: dict[str, Evidence]
 ) -> tuple[Mask, list[Removed]]:
     """Returns which operations are alive after meta-pruning, and those that it removed.
 
@@ -117,7 +102,7 @@ def pruned(
     for name, weight in space.of_kind("operation", mixing).items():
         nameable = space.eligible(weight)
         leader = nameable.masked_fill(~mask[name], -torch.inf).argmax(-1, keepdim=True)
-        against = deviations(evidence, name, leader) if nas.meta_prune_deviation > 0 else None
+        against = deviations(evidence[name], leader) if nas.meta_prune_deviation > 0 else None
         after[name] = alive_after(
             weight,
             mask[name],
@@ -130,7 +115,3 @@ def pruned(
             spoke = 0.0 if against is None else float(against[tuple(place)])
             removed.append(Removed(name, tuple(place), float(weight[tuple(place)]), spoke))
     return after, removed
-
-
-def _leaves(evidence: Evidence) -> list[Tensor]:
-    return [evidence.weights, *evidence.first.values(), *evidence.second.values()]

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from metanas_pl.algorithms.meta.meta_gradients import MetaGradient
-from metanas_pl.types import Alphas, Theta
+from metanas_pl.types import Theta
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -21,15 +21,13 @@ if TYPE_CHECKING:
 class MeanOfTasks(NamedTuple):
     """Mean meta-gradient, query loss and accuracy of the tasks that are ``finite``.
 
-    If none is, the gradient is zero, and loss and accuracy are NaN. ``of_alphas`` are the meta-gradients of
-    the alphas of each task.
+    If none is, the gradient is zero, and loss and accuracy are NaN.
     """
 
     gradient: Theta
     loss: Float[Tensor, ""]
     accuracy: Float[Tensor, ""]
     finite: Bool[Tensor, " T"]
-    of_alphas: Alphas
 
 
 def finite_tasks(per_task: MetaGradient) -> Bool[Tensor, " T"]:
@@ -63,7 +61,7 @@ def mean_of_finite(per_task: MetaGradient) -> MeanOfTasks:
 
     gradient = pytree.tree_map(lambda leaf: mean(leaf, least=1), per_task.gradient)
     loss, accuracy = (mean(leaf, least=0) for leaf in (per_task.loss, per_task.accuracy))
-    return MeanOfTasks(gradient, loss, accuracy, finite, per_task.gradient.alphas)
+    return MeanOfTasks(gradient, loss, accuracy, finite)
 
 
 def _norms(leaf: Tensor) -> Tensor:

@@ -1,11 +1,12 @@
 """What the tasks of the search have said about the options of each choice.
 
-Every task hands in its meta-gradient of the alphas. The running mean and covariance of these gradients tell
-how far the difference of two options is from what chance would give. Tasks of one outer step are drawn
+Every task hands in its meta-gradient of the alphas. Compared with the other options of its choice, an
+option's gradient says whether training wants more or less of it. Running mean and variance over the tasks
+tell how far the difference of two options is from what chance would give. Tasks of one outer step are drawn
 independently and share theta. So under pure noise the statistic below is about standard normal, however far
 the alphas have walked.
 
-Shapes: T tasks; ``*E`` edges or nodes, O options of one choice; ``*S`` the shape of what is counted.
+Shapes: T tasks; ``*E`` edges or nodes, O options of one choice.
 """
 
 from __future__ import annotations
@@ -15,92 +16,92 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from metanas_pl.types import Alphas
+from metanas_pl.types import Alphas, Mask
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Bool, Float, Int
 
 
 class Evidence(NamedTuple):
-    """Weighted sums over tasks, by architecture parameter.
+    """Sums over the tasks in which an option took part, for one architecture parameter.
 
     Attributes:
-        weights: sums of the weights of the tasks and of their squares.
-        first: sums of the gradients.
-        second: sums of the products of the gradients of two options of a choice.
+        weight: of the tasks.
+        squares: squares of these weights.
+        first: gradients, less the mean over the options of the choice that took part.
+        second: squares of these, times n / (n - 1) for n options: so much larger they would be without
+            the mean, which takes a part of each.
     """
 
-    weights: Float[Tensor, 2]
-    first: Alphas
-    second: Alphas
+    weight: Float[Tensor, "*E O"]
+    squares: Float[Tensor, "*E O"]
+    first: Float[Tensor, "*E O"]
+    second: Float[Tensor, "*E O"]
 
 
-def none_yet(alphas: Alphas) -> Evidence:
+def none_yet(alpha: Float[Tensor, "*E O"]) -> Evidence:
     """Returns the evidence of no task."""
-    like = next(iter(alphas.values()), torch.zeros(()))
-    first = {name: torch.zeros_like(a) for name, a in alphas.items()}
-    second = {name: a.new_zeros(*a.shape, a.shape[-1]) for name, a in alphas.items()}
-    return Evidence(like.new_zeros(2), first, second)
+    return Evidence(*(torch.zeros_like(alpha) for _ in Evidence._fields))
 
 
-def of_tasks(gradients: Alphas, finite: Bool[Tensor, " T"]) -> Evidence:
-    """Returns the evidence of the tasks of a meta-batch.
+def of_tasks(gradients: Alphas, mask: Mask, finite: Bool[Tensor, " T"]) -> dict[str, Evidence]:
+    """Returns the evidence of the tasks of a meta-batch, by architecture parameter.
 
     Args:
         gradients: meta-gradients of the alphas, with a leading task dimension.
+        mask: options that took part.
         finite: tasks that count.
 
-    >>> of_tasks({"a": torch.tensor([[1.0, 3.0]])}, torch.tensor([True])).first
-    {'a': tensor([1., 3.])}
+    >>> both = {"a": torch.tensor([True, True])}
+    >>> of_tasks({"a": torch.tensor([[1.0, 3.0]])}, both, torch.tensor([True]))["a"].first
+    tensor([-1.,  1.])
     """
-    like = next(iter(gradients.values()), torch.zeros(()))
-    weights = finite.sum().to(like).expand(2)
-    kept = {
-        name: g.where(finite.view(-1, *(1,) * (g.ndim - 1)), 0) for name, g in gradients.items()
-    }
-    second = {name: (g.unsqueeze(-1) * g.unsqueeze(-2)).sum(0) for name, g in kept.items()}
-    return Evidence(weights, {name: g.sum(0) for name, g in kept.items()}, second)
+    n_tasks = finite.sum()
+    evidence = {}
+    for name, gradient in gradients.items():
+        part = mask[name].to(gradient)
+        n = part.sum(-1, keepdim=True)
+        counts = (part * (n > 1)).to(gradient)  # alone, an option is compared with nothing
+        kept = gradient.where(finite.view(-1, *(1,) * (gradient.ndim - 1)), 0)
+        centred = (kept - (kept * part).sum(-1, keepdim=True) / n.clamp_min(1)) * counts
+        weight = counts * n_tasks
+        second = centred.square().sum(0) * n / (n - 1).clamp_min(1)
+        evidence[name] = Evidence(weight, weight, centred.sum(0), second)
+    return evidence
 
 
 def updated(old: Evidence, new: Evidence, memory: float) -> Evidence:
     """Returns old and new evidence together; the old counts ``memory`` (0 to 1) times as much as before.
 
-    >>> once = of_tasks({"a": torch.tensor([[1.0, 3.0]])}, torch.tensor([True]))
-    >>> updated(once, once, 0.5).weights
-    tensor([1.5000, 1.2500])
+    >>> one = Evidence(*torch.ones(4, 1))
+    >>> updated(one, one, 0.5).weight, updated(one, one, 0.5).squares
+    (tensor([1.5000]), tensor([1.2500]))
     """
-    decay = torch.tensor([memory, memory**2], device=old.weights.device, dtype=old.weights.dtype)
-    return Evidence(
-        decay * old.weights + new.weights,
-        {name: memory * s + new.first[name] for name, s in old.first.items()},
-        {name: memory * s + new.second[name] for name, s in old.second.items()},
-    )
+    squares = memory**2 * old.squares + new.squares
+    sums = (memory * before + now for before, now in zip(old, new, strict=True))
+    return Evidence(*sums)._replace(squares=squares)
 
 
-def deviations(
-    evidence: Evidence, name: str, leader: Float[Tensor, "*E 1"]
-) -> Float[Tensor, "*E O"]:
+def deviations(evidence: Evidence, leader: Int[Tensor, "*E 1"]) -> Float[Tensor, "*E O"]:
     """Returns by how many standard errors each option's gradient lies above that of the leader.
 
-    A gradient above that of the leader says that training wants less of the option, in comparison. Without
-    evidence, and for the leader itself, it is 0.
+    A gradient above that of the leader says that training wants less of the option, in comparison. The
+    error is that of two options which do not differ. The answer is 0 without evidence, and for the leader.
 
     Args:
         evidence: of the tasks so far.
-        name: of the architecture parameter.
         leader: index of the option to compare with, for each choice.
 
-    >>> gradients = torch.tensor([[0.0, 1.0], [0.0, 3.0]])
-    >>> evidence = of_tasks({"a": gradients}, torch.tensor([True, True]))
-    >>> deviations(evidence, "a", torch.tensor([0]))
-    tensor([0.0000, 2.8284])
+    >>> gradients = {"a": torch.tensor([[0.0, 1.0], [0.0, 3.0]])}
+    >>> both = {"a": torch.tensor([True, True])}
+    >>> evidence = of_tasks(gradients, both, torch.tensor([True, True]))["a"]
+    >>> deviations(evidence, torch.tensor([0]))
+    tensor([0.0000, 1.2649])
     """
-    total, squares = evidence.weights.clamp_min(1e-12)
-    mean = evidence.first[name] / total
-    covariance = evidence.second[name] / total - mean.unsqueeze(-1) * mean.unsqueeze(-2)
-    variance = covariance.diagonal(dim1=-2, dim2=-1)
-    with_leader = covariance.gather(-2, leader.unsqueeze(-1).expand(*covariance[..., :1, :].shape))
-    spread = variance + variance.gather(-1, leader) - 2 * with_leader.squeeze(-2)
-    difference = mean - mean.gather(-1, leader)
-    error = (spread.clamp_min(0) * squares).sqrt() / total
-    return torch.where(error > 0, difference / error, 0.0)
+    weight = evidence.weight.clamp_min(1e-12)
+    mean = evidence.first / weight
+    error = evidence.second / weight * evidence.squares / weight.square()
+    total = (error + error.gather(-1, leader)).sqrt()
+    known = (evidence.weight > 0) & (evidence.weight.gather(-1, leader) > 0) & (total > 0)
+    is_leader = torch.zeros_like(known).scatter(-1, leader, True)
+    return torch.where(known & ~is_leader, (mean - mean.gather(-1, leader)) / total, 0.0)

@@ -45,6 +45,8 @@ class NASConfig:
     T has two clocks. Inside a task it falls from ``t_max`` to ``t_min`` by ``temperature_schedule``. Over
     the outer steps both start ``outer_t_factor`` times as high. They fall in equal ratios, from the end of
     the warm-up until ``outer_t_until`` of the training is over. Validation and test take the last values.
+    Each outer step computes ``sampled_options`` options of every choice of an operation, drawn by their
+    mixing weights (``warm_up_options``, drawn uniformly, in the warm-up); None computes all.
     ``alpha_images``: the alpha-steps see the images of the w-steps (``support``), other shots of each class
     (``split``), changed copies (``augmented``), or ``held_out``: other shots where there are two or more,
     else changed copies. ``meta_prune_interval`` counts outer steps, 0 switches meta-pruning off. From
@@ -76,6 +78,8 @@ class NASConfig:
     temperature_schedule: str = "geometric"
     outer_t_factor: float = 1.0
     outer_t_until: float = 0.8
+    sampled_options: int | None = None
+    warm_up_options: int | None = None
     alpha_images: str = "held_out"
     threshold: float = 0.01
     test_threshold: float = 0.05
@@ -90,6 +94,7 @@ class NASConfig:
         check_numbers("nas", self, "threshold test_threshold meta_prune_threshold", 0)
         check_numbers("nas", self, "meta_prune_interval auxiliary_skip", 0)
         check_numbers("nas", self, "meta_prune_deviation", 0)
+        check_numbers("nas", self, "sampled_options warm_up_options", 1)
         check_numbers("nas", self, "partial_channels outer_t_factor", 1)
         for name in ("outer_t_until", "meta_prune_from"):
             share = getattr(self, name)
