@@ -99,7 +99,7 @@ class Painter:
         n, size = len(ink), self.size
         ink += (len(palette[0]) * np.arange(n, dtype=np.int32))[:, None, None]
         points = palette.reshape(-1, 3).take(ink, axis=0).reshape(n, size, FINE, size, FINE, 3)
-        sums = sum(points[:, :, i, :, j].astype(np.int16) for i in range(FINE) for j in range(FINE))
+        sums = points.sum(axis=(2, 4), dtype=np.int16)
         pixels = np.moveaxis((sums + FINE * FINE // 2) // (FINE * FINE), -1, 1)
         noise = rng.integers(-MAX_NOISE, MAX_NOISE, pixels.shape, dtype=np.int16, endpoint=True)
         return (pixels + noise).clip(0, 255).astype(np.uint8)

@@ -34,7 +34,13 @@ import numpy as np
 from metanas_pl.data.datasets import DataRequest, SourceInfo
 from metanas_pl.data.datasets.attribute_pictures import CELLS, UNIT, Painter, Scene
 from metanas_pl.data.datasets.attribute_shapes import SHAPES
-from metanas_pl.data.store.class_store import SPLITS, ClassImages, ClassStore, StoreMeta, build_store
+from metanas_pl.data.store.class_store import (
+    SPLITS,
+    ClassImages,
+    ClassStore,
+    StoreMeta,
+    build_store,
+)
 from metanas_pl.errors import UserError
 from metanas_pl.utils.progress import track
 
@@ -97,7 +103,7 @@ ATTRIBUTES = (
     Attribute("marker", 24, 1, 24, ""),
     Attribute("line angle", 24, last=172.5),
     Attribute("line hue", 24, asked=("val",)),
-    Attribute("stripe contrast", 20, 24, 100, "%", ("val",)),
+    Attribute("stripe contrast", 20, 1, 20, "", ("val",)),
     Attribute("number of dots", 24, 1, 24, "", ("test",)),
     Attribute("figure size", 20, 1, 20, "", ("test",)),
 )
@@ -120,7 +126,9 @@ def prepare(request: DataRequest) -> ClassStore:
         UserError: grey pictures are asked for.
     """
     if request.channels != 3:
-        raise UserError("data.channels=1: hues are attributes of data=attributes, set data.channels=3")
+        raise UserError(
+            "data.channels=1: hues are attributes of data=attributes, set data.channels=3"
+        )
     size = request.image_size
     meta = StoreMeta("attributes", "generated", INFO.licence, notes={"recipe": RECIPE})
     folder = request.cache_dir / f"attributes-v{RECIPE}-{size}x{size}x3"
@@ -169,7 +177,7 @@ def scene_of(values: np.ndarray, rng: np.random.Generator) -> Scene:
         direction=(direction + 0.2 * shake[2]) / 48,
         period=3 * UNIT * 5 ** ((period + 0.2 * shake[3]) / 23),
         phase=shake[4],
-        contrast=0.24 + 0.04 * (contrast + 0.2 * (shake[5] - 1)).clip(0),
+        contrast=5 ** ((contrast - 19 + 0.2 * (shake[5] - 1)) / 19),
         centre=4 * UNIT * (corner + 0.15 * shake[6:8].T),
         radius=4 * UNIT * 2 ** ((size + 0.2 * shake[8]) / 19),
         marker=(marker + 0.15 * shake[9]) / 24,
