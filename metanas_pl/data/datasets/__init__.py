@@ -17,6 +17,7 @@ from metanas_pl.data.store.class_store import ClassStore
 from metanas_pl.errors import UserError
 
 SOURCES = {
+    "attributes": "metanas_pl.data.datasets.attributes.prepare",
     "cifar_fs": "metanas_pl.data.datasets.cifar_fs.prepare",
     "cub": "metanas_pl.data.datasets.cub.prepare",
     "fc100": "metanas_pl.data.datasets.fc100.prepare",
