@@ -21,6 +21,7 @@ from metanas_pl.config import (
     plain,
 )
 from metanas_pl.config.compatibility import check_strategy, check_temperatures
+from metanas_pl.engine.arms import shuffled
 from metanas_pl.engine.episode_learner import EpisodeLearner
 from metanas_pl.engine.evaluation import Evaluation
 from metanas_pl.engine.metrics import EpisodeMean
@@ -38,7 +39,7 @@ from metanas_pl.training.outer_optimizer import check_end, make_outer_optimizer
 from metanas_pl.training.rate_schedules import fraction_of_time, learning_rate_factor
 from metanas_pl.training.skipped_tasks import TaskTally
 from metanas_pl.training.unsupported import EpisodesOnly, check_batch
-from metanas_pl.types import Mask, Mixing, OuterProgress, Theta
+from metanas_pl.types import Alphas, Mask, Mixing, OuterProgress, Theta
 from metanas_pl.utils.lightning_private import averages_buffers, trainer_of
 
 if TYPE_CHECKING:
@@ -318,18 +319,44 @@ class MetaNASModule(EpisodesOnly):
         begin = time.perf_counter()
         result = self._evaluate(batch, "test")
         seconds = (time.perf_counter() - begin) / len(batch.index)
-        held = self._with_alphas_held(batch)
-        self.test_rows += rows_of(self.space, self.costs, batch, result, held, seconds)
+        arms = self._arms(batch, result.alphas) if self._alphas_move else {}
+        self.test_rows += rows_of(self.space, self.costs, batch, result, arms, seconds)
 
-    def _with_alphas_held(self, batch: Episodes) -> Tensor | None:
-        """Returns accuracies of the same network with its alphas held still; None if they never adapt."""
-        schedule = self.learner.test_schedule(self.evaluation)
-        if min(schedule.steps, schedule.arch_steps) == 0:
-            return None
-        plan = replace(self.evaluation, arch_steps=0)
-        return self.learner.accuracy(
-            self.theta(), batch, seed=self.eval_seed, mask=self.mask(), plan=plan
+    @property
+    def _alphas_move(self) -> bool:
+        """Whether the evaluation adapts alphas."""
+        return bool(self.alphas) and self.learner.test_schedule(self.evaluation).n_alpha_steps > 0
+
+    def _arms(self, batch: Episodes, own: Alphas) -> dict[str, Tensor]:
+        """Returns accuracies ``(T,)`` of the arms that the evaluation asks for; NaN without a partner."""
+        theta, mask, seed = self.theta(), self.mask(), self.eval_seed
+        still = replace(self.evaluation, arch_steps=0)
+        accuracies = {}
+        for arm in self.evaluation.arms:
+            alphas, is_there = self._alphas_of(arm, batch, own)
+            values = self.learner.accuracy(
+                theta, batch, seed=seed, mask=mask, plan=still, alphas=alphas
+            )
+            accuracies[arm] = values.where(is_there.to(values.device), torch.nan)
+        return accuracies
+
+    def _alphas_of(self, arm: str, batch: Episodes, own: Alphas) -> tuple[Alphas, Tensor]:
+        """Returns the alphas of an arm, ``{}`` for the meta-alphas, and which tasks have it."""
+        mask, seed, index = self.mask(), self.eval_seed, batch.index.tolist()
+        all_tasks = torch.ones(len(index), dtype=torch.bool)
+        if arm in ("frozen", "own"):
+            return (own if arm == "own" else {}), all_tasks
+        if arm == "shuffled":
+            return shuffled(own, mask, batch.index, seed), all_tasks
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if not hasattr(data, "partners"):
+            return own, ~all_tasks
+        partners, found = data.partners("test", index, same_group=arm == "same_group")
+        others = data.transfer_batch_to_device(partners, self.device, 0)
+        alphas = self.learner.adapted_alphas(
+            self.theta(), others, seed=seed, mask=mask, plan=self.evaluation
         )
+        return alphas, torch.tensor(found)
 
     def on_test_epoch_end(self) -> None:
         """Logs the test at this step: Lightning's count is one less if a finished training was resumed."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 
 from metanas_pl.engine.metrics import mean_interval95, paired_gain95
-from metanas_pl.training.episode_records import ACCURACIES, ALPHAS_HELD
+from metanas_pl.training.episode_records import ACCURACIES, ARM, DECISIONS
 from metanas_pl.utils.files import csv_table, write_whole
 
 if TYPE_CHECKING:
@@ -25,19 +25,42 @@ if TYPE_CHECKING:
 PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 COSTS = {"parameters": "parameters", "flops": "FLOPs per image"}
 Results = dict[str, Any]
+GAINS = {
+    "adaptation_gain": ("accuracy", f"{ARM}frozen"),
+    "own_minus_frozen": (f"{ARM}own", f"{ARM}frozen"),
+    "own_minus_same_group": (f"{ARM}own", f"{ARM}same_group"),
+    "own_minus_other_group": (f"{ARM}own", f"{ARM}other_group"),
+    "own_minus_shuffled": (f"{ARM}own", f"{ARM}shuffled"),
+}
+"""Paired differences of accuracies."""
+OTHER_ARMS = {
+    "own": "the task's own alphas, held",
+    "same_group": "alphas of a task of the group",
+    "other_group": "alphas of a task of another group",
+    "shuffled": "own alphas, options shuffled",
+}
+GAINS_IN_WORDS = {
+    "own_minus_frozen": "own alphas, held, over the meta-alphas",
+    "own_minus_same_group": "own over those of the group",
+    "own_minus_other_group": "own over those of another group",
+    "own_minus_shuffled": "own over shuffled",
+}
 
 
 def summarize(rows: Rows) -> Results:
     """Returns test figures from the rows of the test episodes, in the order of the episodes."""
     results: Results = {"test/n_episodes": len(rows)}
-    names = [*ACCURACIES, *([ALPHAS_HELD] if ALPHAS_HELD in rows[0] else [])]
+    arms = [name for name in rows[0] if name.startswith(ARM)]
+    names = [*ACCURACIES, *arms]
     column = {n: torch.tensor([r[n] for r in rows], dtype=torch.float64) for n in names}
     for name, values in column.items():
-        mean, interval = mean_interval95(values)
+        mean, interval = mean_interval95(values[values.isfinite()])
         results |= {f"test/{name}": mean, f"test/{name}_ci95": interval}
-    if ALPHAS_HELD in column:
-        gain = paired_gain95(column[ALPHAS_HELD], column["accuracy"])
-        results["test/adaptation_gain"], results["test/adaptation_gain_ci95"] = gain
+    for name, (more, less) in GAINS.items():
+        if more in column and less in column:
+            both = column[less].isfinite() & column[more].isfinite()
+            gain = paired_gain95(column[less][both], column[more][both])
+            results[f"test/{name}"], results[f"test/{name}_ci95"] = gain
     loss = paired_gain95(column["accuracy_pruned"], column["accuracy"])
     results["test/pruning_loss"], results["test/pruning_loss_ci95"] = loss
     if "pixel_nn" in rows[0]:
@@ -51,6 +74,8 @@ def summarize(rows: Rows) -> Results:
             f"test/{name}_min": min(costs),
             f"test/{name}_max": max(costs),
         }
+    for name in DECISIONS:
+        results[f"test/{name}"] = sum(float(r[name]) for r in rows) / len(rows)
     results |= {
         "test/options_pruned_mean": sum(float(r["options_pruned"]) for r in rows) / len(rows),
         "test/distinct_genotypes": len({r["genotype"] for r in rows}),
@@ -140,8 +165,10 @@ def print_table(results: Results, title: str) -> None:
         ("accuracy, inductive, hard-pruned", "test/accuracy_pruned"),
         ("accuracy, transductive, relaxed", "test/accuracy_transductive"),
         ("accuracy before adaptation (0 inner steps)", "test/accuracy_before_adaptation"),
-        ("accuracy, alphas held still", f"test/{ALPHAS_HELD}"),
+        ("accuracy, alphas held still", f"test/{ARM}frozen"),
         ("gain of adapting the alphas (paired)", "test/adaptation_gain"),
+        *((f"accuracy, {whose}", f"test/{ARM}{arm}") for arm, whose in OTHER_ARMS.items()),
+        *((f"{words} (paired)", f"test/{gain}") for gain, words in GAINS_IN_WORDS.items()),
         ("lost by hard pruning (paired)", "test/pruning_loss"),
         ("nearest neighbour on pixels", "test/pixel_nn_accuracy"),
     ]

@@ -68,12 +68,16 @@ __all__ = [
 ]
 
 
+ARMS = ("frozen", "own", "same_group", "other_group", "shuffled")
+
+
 @dataclass
 class EvaluationConfig:
     """What adapts at test time and for how long; None takes the values of ``meta.inner``.
 
     ``t_max``, ``t_min`` and ``threshold`` take the place of those of the NAS method (``test_threshold``).
 
+    ``arms``: whose alphas the test also tries, held still (``metanas_pl.engine.arms``).
     ``other_data``: the stores need not be those of the training.
     """
 
@@ -83,9 +87,12 @@ class EvaluationConfig:
     t_max: float | None = None
     t_min: float | None = None
     threshold: float | None = None
+    arms: list[str] = field(default_factory=lambda: ["frozen"])
     other_data: bool = False
 
     def __post_init__(self) -> None:
+        for arm in self.arms:
+            check_choice("evaluation.arms", arm, ARMS)
         check_choice("evaluation.adapt", self.adapt, ("both", "weights", "alphas", "nothing"))
         check_numbers("evaluation", self, "steps", 1)
         check_most("evaluation", self, "steps", MOST_STEPS)

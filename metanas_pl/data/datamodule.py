@@ -148,6 +148,7 @@ class EpisodeDataModule(pl.LightningDataModule):
         self.other_data = False
         self._identities: list[Identity] = []
         self._datasets: dict[str, EpisodeDataset | MixtureDataset] = {}
+        self._groups_of: dict[str, list[str]] = {}
 
     @property
     def n_tasks_per_step(self) -> int:
@@ -250,6 +251,37 @@ class EpisodeDataModule(pl.LightningDataModule):
         if split != "train" and index >= len(dataset):
             raise UserError(f"episode={index}: {split} has episodes 0 to {len(dataset) - 1}")
         return self._augmented(collate([dataset[divmod(index, len(dataset))]]), split)
+
+    def partners(
+        self, split: str, index: Sequence[int], same_group: bool
+    ) -> tuple[EpisodeBatch, list[bool]]:
+        """Returns for each episode the next one of the same group, or of another.
+
+        The group of an episode is that of its classes, if they have one in common.
+
+        Args:
+            split: ``val`` or ``test``.
+            index: numbers of the episodes.
+            same_group: of the same group, else of another.
+
+        Returns:
+            The episodes as a batch, and which of them are such partners; the others stand for themselves.
+        """
+        dataset, groups = self.dataset(split), self._groups(split)
+        chosen = []
+        for i in index:
+            later = ((i + step) % len(groups) for step in range(1, len(groups)))
+            fitting = (j for j in later if groups[j] and (groups[j] == groups[i]) == same_group)
+            chosen.append(next(fitting, i))
+        batch = self._augmented(collate([dataset[j] for j in chosen]), split)
+        return batch, [j != i for i, j in zip(index, chosen, strict=True)]
+
+    def _groups(self, split: str) -> list[str]:
+        """Returns the group of every episode of a split; empty where its classes are of several."""
+        if split not in self._groups_of:
+            dataset = self.dataset(split)
+            self._groups_of[split] = [dataset.group_of(i) for i in range(len(dataset))]
+        return self._groups_of[split]
 
     def _augmented(self, batch: EpisodeBatch, split: str) -> EpisodeBatch:
         if not self.augment.changes or not (split == "train" or self.augment.at_test):

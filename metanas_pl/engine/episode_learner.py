@@ -220,14 +220,14 @@ class EpisodeLearner:
         result = mean_of_finite(per_task._replace(gradient=learned))
         return LearnedBatch(*result, of_tasks(learned.alphas, mask, result.finite)), states
 
-    def _map(self, of_task: Callable[[TaskBatch], Results], tasks: TaskBatch) -> Results:
-        """Returns ``of_task`` of every task, by the backend."""
+    def _map(self, of_task: Callable[..., Results], tasks: TaskBatch, *more: Alphas) -> Results:
+        """Returns ``of_task(task, *more)`` of every task, by the backend."""
         support = tasks.support
         rows, pixels = support.train_index.shape[-1], support.x[0, 0, 0].numel()
         at_once = tasks_at_once(
             self.space, self.meta.chunk_size, len(support.x), rows, pixels, support.x.device.type
         )
-        return map_tasks(of_task, tasks, self.backend, at_once)
+        return map_tasks(lambda one: of_task(*one), (tasks, *more), self.backend, at_once)
 
     def _one_after_the_other(
         self,
@@ -277,8 +277,30 @@ class EpisodeLearner:
         return self._map(lambda data: evaluated(batch.problem(data), theta), batch.tasks)
 
     def accuracy(
-        self, theta: Theta, episode: Episodes, *, seed: int, mask: Mask, plan: EvaluationConfig
+        self,
+        theta: Theta,
+        episode: Episodes,
+        *,
+        seed: int,
+        mask: Mask,
+        plan: EvaluationConfig,
+        alphas: Alphas | None = None,
     ) -> Float[Tensor, " T"]:
-        """Returns the inductive, relaxed accuracy after adaptation alone; as :meth:`evaluate`."""
+        """Returns the inductive, relaxed accuracy after adaptation alone; as :meth:`evaluate`.
+
+        ``alphas`` are those that each task starts from, with a leading task dimension; None takes theta's.
+        """
         batch = self.in_test(theta, episode, seed=seed, mask=mask, plan=plan)
-        return self._map(lambda data: adapted_accuracy(batch.problem(data), theta), batch.tasks)
+
+        def of_task(data: TaskBatch, alphas: Alphas) -> Tensor:
+            start = theta._replace(alphas=alphas or theta.alphas)
+            return adapted_accuracy(batch.problem(data), start)
+
+        return self._map(of_task, batch.tasks, alphas or {})
+
+    def adapted_alphas(
+        self, theta: Theta, episode: Episodes, *, seed: int, mask: Mask, plan: EvaluationConfig
+    ) -> Alphas:
+        """Returns alphas adapted to each episode, with a leading task dimension; as :meth:`evaluate`."""
+        batch = self.in_test(theta, episode, seed=seed, mask=mask, plan=plan)
+        return self._map(lambda data: batch.problem(data).adapt(theta).alphas, batch.tasks)

@@ -11,19 +11,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from metanas_pl.algorithms.nas.relaxations import switch_off
 from metanas_pl.engine.episode_problem import EpisodeProblem
 from metanas_pl.engine.metrics import sound_accuracy
-from metanas_pl.types import Mixing, Params, Theta
+from metanas_pl.types import Alphas, Mask, Mixing, Params, Theta
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
 class Evaluation(NamedTuple):
-    """Query accuracies and loss, and the mixing weights of the adapted network.
+    """Query accuracies and loss, the adapted architecture, and what became of its choices.
 
     ``accuracy`` is inductive and relaxed; ``transductive``, ``pruned`` and ``before`` (no inner step,
-    inductive) change one thing each.
+    inductive) change one thing each. ``changed`` and ``in_reach`` are shares of the choices: those decided
+    otherwise than before, and those whose two best options are closer than twice the largest move of an
+    alpha.
     """
 
     accuracy: Float[Tensor, "*T"]
@@ -33,6 +36,9 @@ class Evaluation(NamedTuple):
     loss: Float[Tensor, "*T"]
     mixing: Mixing
     inner_losses: Float[Tensor, "*T k"]
+    alphas: Alphas
+    changed: Float[Tensor, "*T"]
+    in_reach: Float[Tensor, "*T"]
 
 
 def evaluated(problem: EpisodeProblem, theta: Theta) -> Evaluation:
@@ -54,6 +60,8 @@ def evaluated(problem: EpisodeProblem, theta: Theta) -> Evaluation:
         F.cross_entropy(relaxed, queries),
         mixing,
         torch.stack(adapted.losses) if adapted.losses else relaxed.new_zeros(0),
+        adapted.alphas,
+        *decisions(origin.alphas, adapted.alphas, problem.network.mask, relaxed),
     )
 
 
@@ -61,3 +69,30 @@ def adapted_accuracy(problem: EpisodeProblem, theta: Theta) -> Float[Tensor, ""]
     """Returns the inductive, relaxed accuracy of one episode after its adaptation."""
     weights, mixing = problem.at(problem.adapt(theta).theta, problem.n_steps)
     return sound_accuracy(problem.query_logits(weights, mixing), problem.task.query_y)
+
+
+def decisions(before: Alphas, after: Alphas, mask: Mask, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the share of choices whose best option changed, and of those within reach of the inner loop.
+
+    Args:
+        before, after: alphas at both ends of the inner loop.
+        mask: options that are alive.
+        like: a tensor of the type and on the device of the result.
+
+    >>> before = {"a": torch.tensor([[0.0, 0.1], [0.0, 9.0]])}
+    >>> after = {"a": torch.tensor([[0.2, 0.0], [0.0, 9.0]])}
+    >>> decisions(before, after, {"a": torch.ones(2, 2, dtype=torch.bool)}, torch.ones(()))
+    (tensor(0.5000), tensor(0.5000))
+    """
+    changed, near = list[Tensor](), list[Tensor]()
+    for name, alpha in before.items():
+        if alpha.shape[-1] < 2:
+            continue
+        was, now = (switch_off(a[name], mask, name) for a in (before, after))
+        best = was.topk(2, -1).values
+        reach = 2 * (after[name] - alpha).abs().amax()
+        changed.append((was.argmax(-1) != now.argmax(-1)).to(like).reshape(-1))
+        near.append((best[..., 0] - best[..., 1] <= reach).to(like).reshape(-1))
+    if not changed:
+        return like.new_zeros(()), like.new_zeros(())
+    return torch.cat(changed).mean(), torch.cat(near).mean()

@@ -24,8 +24,11 @@ ACCURACIES = {
     "accuracy_before_adaptation": "before",
 }
 """Name of each accuracy in logs and files, and its field of ``Evaluation``."""
-ALPHAS_HELD = "accuracy_alphas_held"
-"""Name of the accuracy of the same network with its alphas held still, where they adapt."""
+ARM = "accuracy_arm_"
+"""Beginning of the name of the accuracy of an arm (``engine.arms``)."""
+
+DECISIONS = {"choices_changed": "changed", "choices_in_reach": "in_reach"}
+"""Shares of the choices, and their fields of ``Evaluation``."""
 
 Row = dict[str, float | str]
 Rows = list[Row]
@@ -36,7 +39,7 @@ def rows_of(
     costs: Mapping[str, Costs],
     batch: Episodes,
     result: Evaluation,
-    held: Tensor | None,
+    arms: Mapping[str, Tensor],
     seconds: float,
 ) -> Rows:
     """Returns a row for each episode of ``batch``: accuracies, costs and genotype of the adapted network.
@@ -46,7 +49,7 @@ def rows_of(
         costs: costs of its parts, by kind.
         batch: the episodes.
         result: what came of them.
-        held: accuracies ``(T,)`` with the alphas held still; None if they do not adapt.
+        arms: accuracies ``(T,)`` of the arms of the test.
         seconds: adaptation and test of one episode.
     """
     pixels, rows = pixel_nearest_neighbour(batch), []
@@ -56,7 +59,8 @@ def rows_of(
         genotype = space.genotype(mixing)
         row: Row = {"episode": index}
         row |= {key: float(getattr(result, field)[t]) for key, field in ACCURACIES.items()}
-        row |= {} if held is None else {ALPHAS_HELD: float(held[t])}
+        row |= {f"{ARM}{arm}": float(values[t]) for arm, values in arms.items()}
+        row |= {key: float(getattr(result, field)[t]) for key, field in DECISIONS.items()}
         row |= {"pixel_nn": float(pixels[t]), "loss": float(result.loss[t])}
         row["options_pruned"] = n_removed(relaxed, mixing)
         row |= {kind: reachable_cost(space, cost, mixing) for kind, cost in costs.items()}

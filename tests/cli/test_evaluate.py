@@ -165,8 +165,8 @@ def test_what_adapts(zero_head: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     assert losses["both"] != losses["weights"] != losses["nothing"]
     for adapt, held in (("both", "weights"), ("alphas", "nothing")):
         of_held = figures[held]["test/accuracy"]
-        assert figures[adapt]["test/accuracy_alphas_held"] == of_held
-        assert "test/accuracy_alphas_held" not in figures[held]
+        assert figures[adapt]["test/accuracy_arm_frozen"] == of_held
+        assert "test/accuracy_arm_frozen" not in figures[held]
 
 
 def test_other_steps(zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

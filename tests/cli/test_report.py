@@ -14,7 +14,7 @@ ROW = {
     "accuracy_transductive": 0.5,
     "accuracy_pruned": 0.5,
     "accuracy_before_adaptation": 0.25,
-    "accuracy_alphas_held": 0.25,
+    "accuracy_arm_frozen": 0.25,
     "options_pruned": 1,
     "seconds": 0.1,
 }
@@ -53,7 +53,7 @@ def test_the_gain_is_over_the_same_network_with_its_alphas_held(
     shown = lines_of_table(summarize(ROWS), capsys, monkeypatch)
     (line,) = [line for line in shown.splitlines() if "gain of adapting the alphas" in line]
     assert "50.00" in line
-    without = [{k: v for k, v in row.items() if k != "accuracy_alphas_held"} for row in ROWS]
+    without = [{k: v for k, v in row.items() if k != "accuracy_arm_frozen"} for row in ROWS]
     shown = lines_of_table(summarize(without), capsys, monkeypatch)
     assert "alphas" not in shown
 
@@ -86,7 +86,7 @@ def test_rows_that_are_true_by_construction_are_not_shown(
 def test_one_genotype_means_nothing_where_no_alpha_adapts() -> None:
     rows = [{**row, "genotype": "a"} for row in ROWS]
     for row in rows:
-        del row["accuracy_alphas_held"]
+        del row["accuracy_arm_frozen"]
     assert "test/distinct_genotypes" in by_construction(summarize(rows))
 
 

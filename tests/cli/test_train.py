@@ -36,7 +36,7 @@ FILES = {
 PLAIN_FILES = {name for name in FILES if not name.startswith(("genotype", "cell"))}
 RESULTS = """
 test/accuracy test/accuracy_ci95 test/accuracy_transductive test/accuracy_pruned
-test/accuracy_pruned_ci95 test/accuracy_before_adaptation test/accuracy_alphas_held
+test/accuracy_pruned_ci95 test/accuracy_before_adaptation test/accuracy_arm_frozen
 test/adaptation_gain test/adaptation_gain_ci95 test/choices test/open_choices
 test/n_episodes test/parameters_mean test/parameters_min
 test/parameters_max test/flops_mean test/flops_min test/flops_max train/seconds
@@ -63,7 +63,7 @@ def test_results_have_every_key(finished: Path) -> None:
     assert results["test/n_episodes"] == 5
     assert results["seed"] == 0
     assert {"python", "torch", "pytorch-lightning"} <= set(results["versions"])
-    gain = results["test/accuracy"] - results["test/accuracy_alphas_held"]
+    gain = results["test/accuracy"] - results["test/accuracy_arm_frozen"]
     assert results["test/adaptation_gain"] == pytest.approx(gain)
 
 
@@ -71,7 +71,7 @@ def test_episodes_are_a_line_each(finished: Path) -> None:
     rows = runs.read_rows(finished / "episodes_test.csv", ignore=())
     assert [int(row["episode"]) for row in rows] == [0, 1, 2, 3, 4]
     columns = (
-        "accuracy accuracy_transductive accuracy_pruned accuracy_alphas_held loss options_pruned"
+        "accuracy accuracy_transductive accuracy_pruned accuracy_arm_frozen loss options_pruned"
         " parameters flops genotype seconds"
     )
     assert set(columns.split()) <= set(rows[0])

@@ -1,7 +1,7 @@
 """Sampled sub-networks: each outer step computes a few options of each choice.
 
-Two sampled options are a paired comparison on the same tasks (ProxylessNAS, Cai et al. 2019); one is a single
-path (SPOS, Guo et al. 2020). Either costs little more than a fixed network.
+Two sampled options are a paired comparison on the same tasks (ProxylessNAS, Cai et al. 2019); one is a
+single path (SPOS, Guo et al. 2020). Either costs little more than a fixed network.
 
 Shapes: ``*E`` edges or nodes, O options of one choice.
 """

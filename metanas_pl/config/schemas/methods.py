@@ -189,9 +189,9 @@ class MetaConfig:
     ``trains_on``: in training the inner loop sees the ``support`` set, or ``support_and_query`` (Reptile
     needs no queries of its own). ``adapts``: the weights that the inner loop moves. ``step_norms``:
     batch-norm scales and shifts of their own for each inner step. ``head``: ``zero`` starts every task with
-    an empty head, so any number of ways can be tested; ``learned`` meta-learns it; ``prototype_init`` starts
-    it from class means; ``prototypes`` computes it from class means in every pass. ``query_norm`` is the batch norm of training
-    queries. ``backend``: ``grouped`` computes the tasks of a meta-batch side by side, ``vmap`` maps over
+    an empty head, so any number of ways can be tested; ``learned`` meta-learns it; ``prototype_init``
+    starts it from class means; ``prototypes`` computes it from class means in every pass. ``query_norm`` is
+    the batch norm of training queries. ``backend``: ``grouped`` computes the tasks of a meta-batch side by side, ``vmap`` maps over
     them, ``loop`` takes one after the other; ``auto`` groups where the space can, else maps.
     ``chunk_size``: most tasks at once; None takes all on a GPU, as many as a cache holds on a CPU.
     """

@@ -172,6 +172,11 @@ class EpisodeDataset(Dataset[Episode]):
         classes = self.store.classes(self.split)
         return [classes[number] for number in numbers]
 
+    def group_of(self, i: int) -> str:
+        """Returns the group of the classes of validation or test episode ``i``; empty if of several."""
+        groups = {info.group for info in self.episode_classes(i)}
+        return groups.pop() if len(groups) == 1 else ""
+
     def constants_of(self, index: int) -> Constants:
         """Returns what normalised the images of the episode with this number."""
         return self.constants

@@ -56,6 +56,10 @@ class MixtureDataset(Dataset[Episode]):
         rng = episode_rng(first.seed, first.split, epoch, i, len(self.parts))
         return self.parts[rng.choice(len(self.parts), p=self._shares)]
 
+    def group_of(self, i: int) -> str:
+        """Returns the data set that gives validation or test episode ``i``."""
+        return self.part_of(0, i).store.meta.name
+
     def constants_of(self, index: int) -> Constants:
         """Returns what normalised the images of the episode with this number."""
         return self.part_of(*divmod(index, len(self))).constants
