@@ -179,7 +179,7 @@ def scene_of(values: np.ndarray, rng: np.random.Generator) -> Scene:
         phase=shake[4],
         contrast=5 ** ((contrast - 19 + 0.2 * (shake[5] - 1)) / 19),
         centre=4 * UNIT * (corner + 0.15 * shake[6:8].T),
-        radius=4 * UNIT * 2 ** ((size + 0.2 * shake[8]) / 19),
+        radius=3.5 * UNIT * 2.5 ** ((size + 0.2 * shake[8]) / 19),
         marker=(marker + 0.15 * shake[9]) / 24,
         line_angle=(angle + 0.2 * shake[10]) / 48,
         line_offset=0.8 * UNIT * shake[11],
