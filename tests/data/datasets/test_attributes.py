@@ -124,6 +124,29 @@ def test_a_class_fixes_its_own_attribute_alone() -> None:
                 assert abs(counts - expected).max() < 5 * np.sqrt(expected), (column, other)
 
 
+def test_an_episode_needs_the_right_attribute() -> None:
+    """5-way 3-shot with all values known: class means of all attributes alike, and of one alone."""
+    rng = np.random.default_rng(0)
+    codes = np.eye(25)
+    alike, chosen = [], []
+    for _ in range(300):
+        column = int(rng.integers(len(ATTRIBUTES)))
+        split = ATTRIBUTES[column].asked[-1]
+        asked = rng.choice(ATTRIBUTES[column].values(split), 5, replace=False)
+        values = np.stack([draw_values(rng, column, int(v), split, 18) for v in asked])
+        support, query = values[:, :3], values[:, 3:]
+        distances = ((codes[query][:, :, None] - codes[support].mean(axis=1)) ** 2).sum(axis=-1)
+        # The support set tells the question: only this attribute is one value in each class.
+        constant = (support == support[:, :1]).all(axis=(0, 1))
+        distinct = [len(set(support[:, 0, k])) == 5 for k in range(len(ATTRIBUTES))]
+        (found,) = np.flatnonzero(constant & distinct)
+        assert found == column
+        truth = np.arange(5)[:, None]
+        alike.append((distances.sum(axis=-1).argmin(axis=-1) == truth).mean())
+        chosen.append((distances[..., found].argmin(axis=-1) == truth).mean())
+    assert 0.5 < np.mean(alike) < 0.65 and np.mean(chosen) == 1
+
+
 # ---- each value can be read from the pixels
 
 
