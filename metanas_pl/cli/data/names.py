@@ -98,6 +98,21 @@ def data_config(name: str, settings: Sequence[str]) -> DataConfig:
     return config
 
 
+def default_sampling(source: str) -> str:
+    """Returns ``data.sampling`` of the file of a data set; ``uniform`` if it does not set it.
+
+    >>> default_sampling("attributes"), default_sampling("glyphs")
+    ('group', 'uniform')
+    """
+    from omegaconf import OmegaConf
+
+    from metanas_pl.cli import app
+
+    file = Path(app.CONFIG_DIR, "data", f"{source}.yaml")
+    sampling = OmegaConf.select(OmegaConf.load(file), "sampling") if file.is_file() else None
+    return sampling or "uniform"
+
+
 def _key_and_value(setting: str) -> tuple[str, str]:
     key, equals, value = setting.removeprefix("data.").partition("=")
     if not equals:

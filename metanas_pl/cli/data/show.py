@@ -10,8 +10,10 @@ from metanas_pl.cli.data.names import (
     add_settings,
     add_store_argument,
     chosen_stores,
+    default_sampling,
     open_store,
 )
+from metanas_pl.data.episodes.composition import CHOICES
 from metanas_pl.data.store.class_store import SPLITS
 from metanas_pl.errors import UserError
 
@@ -36,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--queries", type=int, default=5, help="query images per class (default: 5)"
     )
     parser.add_argument("--index", type=int, default=0, help="number of the episode (default: 0)")
+    parser.add_argument(
+        "--sampling",
+        choices=CHOICES["sampling"],
+        help="classes of the whole split or of one group (default: as in training)",
+    )
     parser.add_argument("--output", type=Path, help="file to write, .png or .svg")
 
 
@@ -53,7 +60,14 @@ def run(args: argparse.Namespace) -> int:
     from metanas_pl.plotting import save_figure
 
     dataset = EpisodeDataset(
-        store, args.split, args.ways, args.shots, args.queries, n_episodes=args.index + 1, seed=0
+        store,
+        args.split,
+        args.ways,
+        args.shots,
+        args.queries,
+        n_episodes=args.index + 1,
+        seed=0,
+        sampling=args.sampling or default_sampling(found[0].source),
     )
     output = args.output or Path(f"{found[0].key}-{args.split}-{args.index}.png")
     save_figure(draw_episode(dataset, args.index), output)

@@ -21,13 +21,16 @@ FINE = 2
 """A pixel is the mean of ``FINE`` x ``FINE`` points."""
 
 CELLS = 6
-CELL = 17 * UNIT // 4
+CELL = 4 * UNIT
 """Dots lie in a grid of ``CELLS`` x ``CELLS`` cells of this side."""
 
 DOT, DOT_JITTER = 1.15 * UNIT, 0.6 * UNIT
 LINE, LINE_EDGE = 1.1 * UNIT, 1.8 * UNIT
 MARKER, MARKER_EDGE = 1.5 * UNIT, 2.5 * UNIT
-MARKER_TRACK = 13.3 * UNIT
+"""Radii, and the largest shift of a dot in its cell; of line and marker the inner and the outer one."""
+
+MARKER_TRACK = 13.5 * UNIT
+"""Half the side of the square that the marker goes round on: it leaves most of every dot free."""
 PHASES = 256
 MAX_NOISE = 6
 
@@ -99,7 +102,9 @@ class Painter:
         n, size = len(ink), self.size
         ink += (len(palette[0]) * np.arange(n, dtype=np.int32))[:, None, None]
         points = palette.reshape(-1, 3).take(ink, axis=0).reshape(n, size, FINE, size, FINE, 3)
-        sums = points.sum(axis=(2, 4), dtype=np.int16)
+        sums = np.zeros((n, size, size, 3), dtype=np.int16)
+        for i, j in np.ndindex(FINE, FINE):
+            sums += points[:, :, i, :, j]
         pixels = np.moveaxis((sums + FINE * FINE // 2) // (FINE * FINE), -1, 1)
         noise = rng.integers(-MAX_NOISE, MAX_NOISE, pixels.shape, dtype=np.int16, endpoint=True)
         return (pixels + noise).clip(0, 255).astype(np.uint8)

@@ -4,7 +4,8 @@ A picture has stripes, a line across it, a figure, dots and a marker at its edge
 attributes. A class is one value of one attribute ("stripe direction 30 degrees"), its group is the
 attribute: all its pictures have that value, and each has random values of the other attributes. With
 ``data.sampling=group`` an episode's classes are values of one attribute, and nothing but the labels
-of the support set tells which. So a network has to adapt to the task.
+of the support set tells which. So a network that adapts to the task has an advantage that is known:
+the other eleven attributes disturb one that weighs all alike.
 
 Values are split, interleaved: of four that follow one another, the first and third are for training,
 the second for validation and the fourth for test. Groups are named after what training sees:
@@ -179,7 +180,7 @@ def scene_of(values: np.ndarray, rng: np.random.Generator) -> Scene:
         phase=shake[4],
         contrast=5 ** ((contrast - 19 + 0.2 * (shake[5] - 1)) / 19),
         centre=4 * UNIT * (corner + 0.15 * shake[6:8].T),
-        radius=4 * UNIT * 2 ** ((size + 0.2 * shake[8]) / 19),
+        radius=3.5 * UNIT * 2.5 ** ((size + 0.2 * shake[8]) / 19),
         marker=(marker + 0.15 * shake[9]) / 24,
         line_angle=(angle + 0.2 * shake[10]) / 48,
         line_offset=0.8 * UNIT * shake[11],

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
+from metanas_pl.cli.data import show
 from metanas_pl.cli.data.show import draw_episode
 from metanas_pl.data.episodes.dataset import EpisodeDataset
 from metanas_pl.data.store.class_store import ClassStore, build_store
@@ -64,3 +66,22 @@ def test_one_of_several_stores_must_be_named(
     answer = command("show", "omniglot")
     assert answer.code == 2
     assert "2 times, name one: omniglot-b, omniglot-lake-0-4x4x1" in answer.err
+
+
+def test_classes_are_drawn_as_in_training(
+    command: Command, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file of a data set may say ``sampling: group``; the command line may say otherwise."""
+    store = build_store(cache / "attributes-toy", toy_classes(), META)
+    asked: list[str] = []
+    draw = show.draw_episode
+
+    def spied(dataset: EpisodeDataset, index: int) -> Figure:
+        asked.append(dataset.composition.sampling)
+        return draw(dataset, index)
+
+    monkeypatch.setattr(show, "draw_episode", spied)
+    words = ("show", store.path.name, "--ways", "2", "--output", str(tmp_path / "a.png"))
+    assert command(*words).code == 0
+    assert command(*words, "--sampling", "uniform").code == 0
+    assert asked == ["group", "uniform"]
