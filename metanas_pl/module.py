@@ -34,7 +34,7 @@ from metanas_pl.training.checkpointing.resume import recount_batches
 from metanas_pl.training.episode_records import ACCURACIES, gathered, rows_of
 from metanas_pl.training.finite import check_finite
 from metanas_pl.training.gradient_injection import InjectGradient
-from metanas_pl.training.meta_pruning import Removed, TaskEvidence, is_due, pruned
+from metanas_pl.training.meta_pruning import Removed, SearchEvidence, is_due, pruned
 from metanas_pl.training.outer_optimizer import check_end, make_outer_optimizer
 from metanas_pl.training.rate_schedules import fraction_of_time, learning_rate_factor
 from metanas_pl.training.skipped_tasks import TaskTally
@@ -48,6 +48,10 @@ if TYPE_CHECKING:
     from metanas_pl.engine.space_factory import SpaceConfig
     from metanas_pl.training.episode_records import Rows
     from metanas_pl.types import Checkpoint, Episodes, Settings
+
+
+LOSS_SHARE = 0.05
+"""Share of a step in the running mean of the query loss."""
 
 
 class MetaNASModule(EpisodesOnly):
@@ -69,6 +73,8 @@ class MetaNASModule(EpisodesOnly):
     >>> print(module.genotype())  # doctest: +ELLIPSIS
     normal: (...
     """
+
+    usual_loss: Tensor
 
     def __init__(
         self,
@@ -108,7 +114,8 @@ class MetaNASModule(EpisodesOnly):
         self.alphas = nn.ParameterDict(self.space.alphas())
         for name, alpha in self.alphas.items():
             self.register_buffer(f"alive_{name}", torch.ones_like(alpha, dtype=torch.bool))
-        self.evidence = TaskEvidence(dict(self.alphas.items()))
+        self.evidence = SearchEvidence(dict(self.alphas.items()))
+        self.register_buffer("usual_loss", torch.tensor(math.nan))
         self.removed: list[tuple[int, Removed]] = []
         self.costs = {kind: measure(self.space, kind, self.image_shape) for kind in KINDS}
         cost = self.costs.get(self.nas.cost.kind)
@@ -157,7 +164,8 @@ class MetaNASModule(EpisodesOnly):
     @property
     def progress(self) -> OuterProgress:
         """How far training is."""
-        return OuterProgress(self.global_step, self.total_steps, self.meta.outer.warm_up_steps)
+        warm_up_steps = self.meta.outer.warm_up_steps
+        return OuterProgress(self.global_step, self.total_steps, warm_up_steps, self.usual_loss)
 
     # -- training -----------------------------------------------------------------------------
 
@@ -174,8 +182,6 @@ class MetaNASModule(EpisodesOnly):
             states=self.carried_states,
         )
         self.tally.add(batch.index, result.finite, torch.stack([result.loss, result.accuracy]))
-        if not self.learner.alphas_rest(self.progress):
-            self.evidence.add(result.evidence)
         params = [*self.space.parameters(), *self.alphas.values(), *self.hyper]
         pairs = zip(theta, result.gradient, strict=True)
         grads = [gradient[name] for values, gradient in pairs for name in values]
@@ -188,7 +194,6 @@ class MetaNASModule(EpisodesOnly):
         The tasks of all ranks and accumulated batches count alike.
         """
         step = self.tally.close_step(self.trainer.strategy)
-        self.evidence.close_step(self.trainer.strategy, self.total_steps)
         if self.is_timed:
             self.total_steps = (self.global_step + 1) / (fraction_of_time(self.trainer) or 1e-9)
         grads = [p.grad for p in self.parameters() if p.grad is not None]
@@ -196,12 +201,29 @@ class MetaNASModule(EpisodesOnly):
             optimizer.zero_grad(set_to_none=True)  # a gradient of 0 would go on with the momentum
         elif step.n_finite < step.n_tasks:
             torch._foreach_mul_(grads, step.n_tasks / step.n_finite)
+        if step.n_finite and not self.learner.alphas_rest(self.progress):
+            self._note_evidence()
+        self._note_loss(step.scores[0])
         for parameter in self._resting():  # an optimizer's state is for what it moves
             parameter.grad = None
         shown = dict(zip(("train/loss", "train/accuracy"), step.scores, strict=True))
         shown["train/skipped_tasks"] = torch.tensor(float(self.tally.n_skipped))
         shown["alpha/entropy"] = entropy(self.probabilities(self.nas.t_max))
         self.log_dict(shown)
+
+    def _note_evidence(self) -> None:
+        """Adds the step's meta-gradient of the alphas to the evidence on their options."""
+        gradients = {n: a.grad for n, a in self.alphas.items() if a.grad is not None}
+        part = self.mask()
+        if self.nas.alpha_signal == "gradient":
+            part = self.learner.sampled(self.theta().alphas, self.seed, part, self.progress)
+        self.evidence.add(gradients, part, self.total_steps)
+
+    def _note_loss(self, loss: Tensor) -> None:
+        """Moves the running mean of the query loss towards that of this step."""
+        if loss.isfinite():
+            before = self.usual_loss if self.usual_loss.isfinite() else loss.to(self.usual_loss)
+            self.usual_loss.copy_(before + LOSS_SHARE * (loss - before))
 
     def _resting(self) -> list[nn.Parameter]:
         """Returns parameters that rest in this step: alphas in warm-up, a head that each task makes."""

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -62,11 +63,19 @@ class Theta(NamedTuple):
 
 
 class OuterProgress(NamedTuple):
-    """How far meta-training is: outer steps taken, their total, and those in which the alphas rest."""
+    """How far meta-training is.
+
+    Attributes:
+        outer_step: outer steps taken.
+        total_steps: their number at the end.
+        warm_up_steps: those in which the alphas rest.
+        usual_loss: running mean of the query loss; NaN at first.
+    """
 
     outer_step: int = 0
     total_steps: float = 1
     warm_up_steps: int = 0
+    usual_loss: Tensor = torch.tensor(torch.nan)
 
     @property
     def warm_up(self) -> bool:

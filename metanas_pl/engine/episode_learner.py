@@ -9,7 +9,7 @@ Shapes: T tasks of a meta-batch, k inner steps; ``*T`` is nothing for one task.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,10 +18,10 @@ from torch.utils import _pytree as pytree
 from metanas_pl.algorithms.heads import HEAD
 from metanas_pl.algorithms.inner_loop import InnerSchedule
 from metanas_pl.algorithms.inner_optimizers import States
-from metanas_pl.algorithms.meta.averaging import mean_of_finite
+from metanas_pl.algorithms.meta.averaging import MeanOfTasks, mean_of_finite
 from metanas_pl.algorithms.meta.meta_gradients import MetaGradient
-from metanas_pl.algorithms.nas.evidence import Evidence, of_tasks
-from metanas_pl.algorithms.nas.sampling import sampled
+from metanas_pl.algorithms.nas.relaxations import softmax
+from metanas_pl.algorithms.nas.sampling import path_gradient, sampled
 from metanas_pl.algorithms.noise import episode_generator
 from metanas_pl.algorithms.parallel.backends import choose_backend, tasks_at_once
 from metanas_pl.algorithms.parallel.mapping import map_tasks
@@ -40,21 +40,11 @@ from metanas_pl.search_spaces.costs import Costs
 from metanas_pl.types import Alphas, Episodes, Mask, Mixing, OuterProgress, Params, Theta
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
 
 Results = TypeVar("Results")
 SAMPLED_FROM = 2**40
 """Number of the first generator that samples options; no episode has one so large."""
-
-
-class LearnedBatch(NamedTuple):
-    """What an outer step learns from a meta-batch: ``mean_of_finite``, and evidence on the options."""
-
-    gradient: Theta
-    loss: Float[Tensor, ""]
-    accuracy: Float[Tensor, ""]
-    finite: Bool[Tensor, " T"]
-    evidence: dict[str, Evidence]
 
 
 class EpisodeLearner:
@@ -127,8 +117,9 @@ class EpisodeLearner:
             return mask
         generator = episode_generator(seed, SAMPLED_FROM + progress.outer_step)
         end_of_task = self.training_schedule(progress).query_temperature
+        of_path = nas.alpha_signal == "path_loss"
         drawn = dict(mask)
-        for name, alpha in self.space.of_kind("operation", alphas).items():
+        for name, alpha in (alphas if of_path else self.space.of_kind("operation", alphas)).items():
             logits = torch.zeros_like(alpha) if progress.warm_up else alpha / end_of_task
             drawn[name] = sampled(logits, mask[name], n, generator)
         return drawn
@@ -194,7 +185,7 @@ class EpisodeLearner:
         mask: Mask,
         progress: OuterProgress = OuterProgress(),  # noqa: B008
         states: States | None = None,
-    ) -> tuple[LearnedBatch, States | None]:
+    ) -> tuple[MeanOfTasks, States | None]:
         """Returns the mean meta-gradient over the finite tasks, and the inner states to carry on.
 
         Args:
@@ -205,7 +196,7 @@ class EpisodeLearner:
             progress: how far meta-training is. In warm-up the alphas' meta-gradient is zero.
             states: carried inner states go from task to task in order; otherwise they stay None.
         """
-        mask = self.sampled(theta.alphas, seed, mask, progress)
+        alive, mask = mask, self.sampled(theta.alphas, seed, mask, progress)
         batch = self.in_training(theta, episode, seed=seed, mask=mask, progress=progress)
 
         def of_task(data: TaskBatch, states: States | None = None) -> MetaGradient:
@@ -216,9 +207,26 @@ class EpisodeLearner:
             per_task, states = self._one_after_the_other(of_task, batch.tasks, states)
         else:
             per_task = self._map(of_task, batch.tasks)
+        if self.nas.alpha_signal == "path_loss":
+            per_task = self._of_paths(per_task, theta.alphas, alive, mask, progress)
         learned = self._of_theta(per_task.gradient, theta, progress)
-        result = mean_of_finite(per_task._replace(gradient=learned))
-        return LearnedBatch(*result, of_tasks(learned.alphas, mask, result.finite)), states
+        return mean_of_finite(per_task._replace(gradient=learned)), states
+
+    def _of_paths(
+        self,
+        per_task: MetaGradient,
+        alphas: Alphas,
+        alive: Mask,
+        taken: Mask,
+        progress: OuterProgress,
+    ) -> MetaGradient:
+        """Returns results whose alpha gradients are those of the expected loss of a sampled path."""
+        chances = softmax(alphas, self.training_schedule(progress).query_temperature, alive)
+        advantage = (per_task.loss - progress.usual_loss.to(per_task.loss)).nan_to_num(nan=0.0)
+        gradients = {
+            name: path_gradient(advantage, taken[name], chance) for name, chance in chances.items()
+        }
+        return per_task._replace(gradient=per_task.gradient._replace(alphas=gradients))
 
     def _map(self, of_task: Callable[..., Results], tasks: TaskBatch, *more: Alphas) -> Results:
         """Returns ``of_task(task, *more)`` of every task, by the backend."""

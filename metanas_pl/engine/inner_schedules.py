@@ -27,7 +27,7 @@ def training_schedule(nas: NASConfig, meta: MetaConfig, progress: OuterProgress)
     anneal = 0 if progress.warm_up else most(inner.steps, inner.anneal_steps)
     t_max, t_min = factor * nas.t_max, factor * nas.t_min
     temps = temperatures(inner.steps, anneal, t_max, t_min, nas.temperature_schedule)
-    moving = nas.adapts_alphas and not progress.warm_up
+    moving = alphas_adapt(nas) and not progress.warm_up
     arch_steps = most(inner.steps, inner.arch_steps) if moving else 0
     return InnerSchedule(temps, arch_steps, temps[-1], first_arch_step(meta))
 
@@ -44,10 +44,15 @@ def test_schedule(nas: NASConfig, meta: MetaConfig, plan: EvaluationConfig) -> I
     anneal = most(steps, inner.test_anneal_steps)
     temps = temperatures(steps, anneal, max(t_max, t_min), t_min, nas.temperature_schedule)
     asked = inner.test_arch_steps if plan.arch_steps is None else plan.arch_steps
-    moving = nas.adapts_alphas and plan.adapt != "weights"
+    moving = alphas_adapt(nas) and plan.adapt != "weights"
     taken = () if plan.adapt == "nothing" else temps
     first = first_arch_step(meta) if plan.adapt == "both" else 0
     return InnerSchedule(taken, most(steps, asked) if moving else 0, t_min, first)
+
+
+def alphas_adapt(nas: NASConfig) -> bool:
+    """Returns whether the inner loop moves the alphas."""
+    return nas.adapts_alphas and nas.alpha_signal == "gradient"
 
 
 def first_arch_step(meta: MetaConfig) -> int:

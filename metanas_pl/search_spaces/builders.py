@@ -15,6 +15,7 @@ from metanas_pl.search_spaces.backbones import Conv4, ResNet12
 from metanas_pl.search_spaces.base import CellNetwork
 from metanas_pl.search_spaces.cells.derived import DerivedNetwork
 from metanas_pl.search_spaces.cells.supernet import Supernet
+from metanas_pl.search_spaces.cells.tied import TiedSupernet
 from metanas_pl.search_spaces.genotypes.genotype import Genotype
 from metanas_pl.search_spaces.nasbench201.genotype import Nasbench201Genotype
 from metanas_pl.search_spaces.nasbench201.networks import (
@@ -48,7 +49,7 @@ def cells(
     if search:
         chosen = {key: config[key] for key in ("n_nodes", "pair_inputs", "primitives")}
         chosen |= {"partial_channels": partial_channels, "auxiliary_skip": auxiliary_skip}
-        return Supernet(**shape, **chosen)
+        return (TiedSupernet if config["tied"] else Supernet)(**shape, **chosen)
     genotype = chosen_genotype(config, Genotype.load, "name or JSON file")
     return DerivedNetwork(genotype, **shape, pool_norm=config["pool_norm"], affine=config["affine"])
 

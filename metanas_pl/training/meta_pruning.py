@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from metanas_pl.algorithms.nas.evidence import Evidence, deviations, none_yet, updated
+from metanas_pl.algorithms.nas.evidence import Evidence, deviations, none_yet, of_step, updated
 from metanas_pl.algorithms.nas.pruning import alive_after
 from metanas_pl.config import NASConfig
 from metanas_pl.search_spaces.base import SearchSpace
 from metanas_pl.types import Alphas, Mask, Mixing, OuterProgress
-
-if TYPE_CHECKING:
-    from pytorch_lightning.strategies import Strategy
 
 MEMORY = 0.25
 """Share of the training over which the tasks' word fades to 1/e: early weights judge unlike late ones."""
@@ -35,10 +32,10 @@ class Removed(NamedTuple):
     deviation: float
 
 
-class TaskEvidence(nn.Module):
-    """The evidence of all tasks so far, as a buffer for each architecture parameter.
+class SearchEvidence(nn.Module):
+    """The evidence of all outer steps so far, as a buffer for each architecture parameter.
 
-    It belongs to a checkpoint, and is the same on all ranks.
+    It belongs to a checkpoint, and is the same on all ranks, as the meta-gradient is.
 
     Args:
         alphas: the architecture parameters.
@@ -49,28 +46,23 @@ class TaskEvidence(nn.Module):
         self.names = list(alphas)
         for name, alpha in alphas.items():
             self.register_buffer(name, torch.stack(none_yet(alpha.detach())))
-        self._batches: list[dict[str, Evidence]] = []
 
     def value(self) -> dict[str, Evidence]:
         """Returns the evidence, by architecture parameter."""
         return {name: Evidence(*getattr(self, name)) for name in self.names}
 
-    def add(self, evidence: dict[str, Evidence]) -> None:
-        """Adds that of a batch of this rank, to count when the outer step ends."""
-        self._batches.append(evidence)
+    def add(self, gradients: Alphas, part: Mask, total_steps: float) -> None:
+        """Adds an outer step; earlier ones count a little less.
 
-    def close_step(self, strategy: Strategy, total_steps: float) -> None:
-        """Ends an outer step: its tasks on all ranks count, and earlier ones a little less."""
-        batches, self._batches = self._batches, []
-        if not batches:
-            return
+        Args:
+            gradients: its meta-gradient of the alphas.
+            part: options that took part.
+            total_steps: outer steps of the training.
+        """
         memory = max(0.0, 1 - 1 / (MEMORY * total_steps))
-        flat = [torch.cat([torch.stack(b[n]).flatten() for n in self.names]) for b in batches]
-        total = strategy.reduce(torch.stack(flat).sum(0), reduce_op="sum")
-        sizes = [getattr(self, name).numel() for name in self.names]
-        for name, part in zip(self.names, total.split(sizes), strict=True):
+        for name, gradient in gradients.items():
             buffer = getattr(self, name)
-            new = Evidence(*part.view_as(buffer))
+            new = of_step(gradient, part[name])
             buffer.copy_(torch.stack(updated(Evidence(*buffer), new, memory)))
 
 

@@ -1,12 +1,12 @@
 """What the tasks of the search have said about the options of each choice.
 
-Every task hands in its meta-gradient of the alphas. Compared with the other options of its choice, an
-option's gradient says whether training wants more or less of it. Running mean and variance over the tasks
-tell how far the difference of two options is from what chance would give. Tasks of one outer step are drawn
-independently and share theta. So under pure noise the statistic below is about standard normal, however far
-the alphas have walked.
+Every outer step gives a meta-gradient of the alphas, the mean over its tasks. Compared with the other
+options of its choice, an option's gradient says whether training wants more or less of it. Running mean and
+variance over the steps tell how far the difference of two options is from what chance would give. Tasks are
+drawn anew for every step. So under pure noise the statistic below is about standard normal, however far the
+alphas have walked.
 
-Shapes: T tasks; ``*E`` edges or nodes, O options of one choice.
+Shapes: ``*E`` edges or nodes, O options of one choice.
 """
 
 from __future__ import annotations
@@ -16,17 +16,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from metanas_pl.types import Alphas, Mask
-
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
 
 class Evidence(NamedTuple):
-    """Sums over the tasks in which an option took part, for one architecture parameter.
+    """Sums over the outer steps in which an option took part, for one architecture parameter.
 
     Attributes:
-        weight: of the tasks.
+        weight: of the steps.
         squares: squares of these weights.
         first: gradients, less the mean over the options of the choice that took part.
         second: squares of these, times n / (n - 1) for n options: so much larger they would be without
@@ -40,34 +38,26 @@ class Evidence(NamedTuple):
 
 
 def none_yet(alpha: Float[Tensor, "*E O"]) -> Evidence:
-    """Returns the evidence of no task."""
+    """Returns the evidence of no step."""
     return Evidence(*(torch.zeros_like(alpha) for _ in Evidence._fields))
 
 
-def of_tasks(gradients: Alphas, mask: Mask, finite: Bool[Tensor, " T"]) -> dict[str, Evidence]:
-    """Returns the evidence of the tasks of a meta-batch, by architecture parameter.
+def of_step(gradient: Float[Tensor, "*E O"], part: Bool[Tensor, "*E O"]) -> Evidence:
+    """Returns the evidence of one outer step.
 
     Args:
-        gradients: meta-gradients of the alphas, with a leading task dimension.
-        mask: options that took part.
-        finite: tasks that count.
+        gradient: its meta-gradient.
+        part: options that took part.
 
-    >>> both = {"a": torch.tensor([True, True])}
-    >>> of_tasks({"a": torch.tensor([[1.0, 3.0]])}, both, torch.tensor([True]))["a"].first
+    >>> of_step(torch.tensor([1.0, 3.0]), torch.tensor([True, True])).first
     tensor([-1.,  1.])
     """
-    n_tasks = finite.sum()
-    evidence = {}
-    for name, gradient in gradients.items():
-        part = mask[name].to(gradient)
-        n = part.sum(-1, keepdim=True)
-        counts = (part * (n > 1)).to(gradient)  # alone, an option is compared with nothing
-        kept = gradient.where(finite.view(-1, *(1,) * (gradient.ndim - 1)), 0)
-        centred = (kept - (kept * part).sum(-1, keepdim=True) / n.clamp_min(1)) * counts
-        weight = counts * n_tasks
-        second = centred.square().sum(0) * n / (n - 1).clamp_min(1)
-        evidence[name] = Evidence(weight, weight, centred.sum(0), second)
-    return evidence
+    took = part.to(gradient)
+    n = took.sum(-1, keepdim=True)
+    weight = took * (n > 1)  # alone, an option is compared with nothing
+    centred = (gradient - (gradient * took).sum(-1, keepdim=True) / n.clamp_min(1)) * weight
+    second = centred.square() * n / (n - 1).clamp_min(1)
+    return Evidence(weight, weight, centred, second)
 
 
 def updated(old: Evidence, new: Evidence, memory: float) -> Evidence:
@@ -89,13 +79,12 @@ def deviations(evidence: Evidence, leader: Int[Tensor, "*E 1"]) -> Float[Tensor,
     error is that of two options which do not differ. The answer is 0 without evidence, and for the leader.
 
     Args:
-        evidence: of the tasks so far.
+        evidence: of the steps so far.
         leader: index of the option to compare with, for each choice.
 
-    >>> gradients = {"a": torch.tensor([[0.0, 1.0], [0.0, 3.0]])}
-    >>> both = {"a": torch.tensor([True, True])}
-    >>> evidence = of_tasks(gradients, both, torch.tensor([True, True]))["a"]
-    >>> deviations(evidence, torch.tensor([0]))
+    >>> both = torch.tensor([True, True])
+    >>> steps = [of_step(torch.tensor([0.0, g]), both) for g in (1.0, 3.0)]
+    >>> deviations(updated(*steps, memory=1.0), torch.tensor([0]))
     tensor([0.0000, 1.2649])
     """
     weight = evidence.weight.clamp_min(1e-12)

@@ -44,3 +44,24 @@ def sampled(
     noise = gumbel(tuple(logits.shape), generator).to(logits)
     keys = (logits + noise).masked_fill(~alive, -torch.inf)
     return alive & is_member(keys.topk(min(n, keys.shape[-1]), -1).indices, keys.shape[-1])
+
+
+def path_gradient(
+    advantage: Float[Tensor, " T"],
+    taken: Bool[Tensor, "*E O"],
+    chance: Float[Tensor, "*E O"],
+) -> Float[Tensor, "T *E O"]:
+    """Returns the gradient of the expected loss of a path with respect to logits over T, for each task.
+
+    The score function (Williams 1992; ENAS, Pham et al. 2018):  (L - usual loss) grad log p(path).
+
+    Args:
+        advantage: loss of each task less what is usual.
+        taken: the option that the path takes in each choice.
+        chance: of each option.
+
+    >>> taken = torch.tensor([True, False])
+    >>> path_gradient(torch.tensor([2.0]), taken, torch.tensor([0.5, 0.5]))
+    tensor([[ 1., -1.]])
+    """
+    return advantage.view(-1, *(1,) * taken.ndim) * (taken.to(chance) - chance)

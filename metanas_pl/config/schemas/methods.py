@@ -45,6 +45,8 @@ class NASConfig:
     T has two clocks. Inside a task it falls from ``t_max`` to ``t_min`` by ``temperature_schedule``. Over
     the outer steps both start ``outer_t_factor`` times as high. They fall in equal ratios, from the end of
     the warm-up until ``outer_t_until`` of the training is over. Validation and test take the last values.
+    ``alpha_signal``: alphas learn from the ``gradient`` of the loss, in the inner loop as well, or from the
+    loss of the single path that an outer step samples (``path_loss``).
     Each outer step computes ``sampled_options`` options of every choice of an operation, drawn by their
     mixing weights (``warm_up_options``, drawn uniformly, in the warm-up); None computes all.
     ``alpha_images``: the alpha-steps see the images of the w-steps (``support``), other shots of each class
@@ -78,6 +80,7 @@ class NASConfig:
     temperature_schedule: str = "geometric"
     outer_t_factor: float = 1.0
     outer_t_until: float = 0.8
+    alpha_signal: str = "gradient"
     sampled_options: int | None = None
     warm_up_options: int | None = None
     alpha_images: str = "held_out"
@@ -103,6 +106,14 @@ class NASConfig:
         fits = self.t_min <= self.t_max
         check(fits, "nas.t_min", self.t_min, f"must be at most nas.t_max={self.t_max}")
         check_choice("nas.temperature_schedule", self.temperature_schedule, ("linear", "geometric"))
+        check_choice("nas.alpha_signal", self.alpha_signal, ("gradient", "path_loss"))
+        fits = self.alpha_signal == "gradient" or self.sampled_options == 1
+        check(
+            fits,
+            "nas.sampled_options",
+            self.sampled_options,
+            "must be 1 with alpha_signal=path_loss",
+        )
         check_choice("nas.step", self.step, ("alternating", "joint"))
         check_choice("nas.noise_per", self.noise_per, ("pass", "task"))
 
@@ -191,8 +202,9 @@ class MetaConfig:
     batch-norm scales and shifts of their own for each inner step. ``head``: ``zero`` starts every task with
     an empty head, so any number of ways can be tested; ``learned`` meta-learns it; ``prototype_init``
     starts it from class means; ``prototypes`` computes it from class means in every pass. ``query_norm`` is
-    the batch norm of training queries. ``backend``: ``grouped`` computes the tasks of a meta-batch side by side, ``vmap`` maps over
-    them, ``loop`` takes one after the other; ``auto`` groups where the space can, else maps.
+    the batch norm of training queries. ``backend``: ``grouped`` computes the tasks of a meta-batch side by
+    side, ``vmap`` maps over them, ``loop`` takes one after the other; ``auto`` groups where the space can,
+    else maps.
     ``chunk_size``: most tasks at once; None takes all on a GPU, as many as a cache holds on a CPU.
     """
 

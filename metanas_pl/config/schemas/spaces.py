@@ -16,7 +16,7 @@ class CellSpaceConfig:
 
     ``pool_norm``: pooling in the network of a genotype is followed by batch norm (in a supernet it is).
     ``affine``: batch norm in its cells has scales and shifts (in a supernet it has none), so ``false`` is
-    the control of a search in the search's own form.
+    the control of a search in the search's own form. ``tied``: one primitive for all edges of a cell type.
     """
 
     name: str = "metanas"
@@ -28,6 +28,7 @@ class CellSpaceConfig:
     stem_stride: int = 1
     channel_factor: int = 1
     pair_inputs: bool = True
+    tied: bool = False
     primitives: list[str] = field(default_factory=lambda: list(PRIMITIVES))
     pool_norm: bool = True
     affine: bool = True

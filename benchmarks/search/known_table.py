@@ -1,0 +1,132 @@
+"""The known table: every network of the tied space, trained alike on few-shot tasks.
+
+    python -m benchmarks.search train [--data glyphs] [--seeds 0 1]
+
+trains the 49 networks of ``space=metanas_tied`` and writes the accuracy of each on fixed validation and test
+episodes to ``benchmarks/results/table_<data>.json``. What the file holds already is not trained again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from metanas_pl import EpisodeDataModule, MetaNASModule
+from metanas_pl.config import EvaluationConfig
+from metanas_pl.search_spaces.genotypes.genotype import Genotype
+from metanas_pl.search_spaces.ops.names import PRIMITIVES
+
+RESULTS = Path(__file__).parents[1] / "results"
+SPACE = {"name": "metanas_tied", "channels": 16, "n_cells": 3, "n_nodes": 1, "reductions": [0, 1]}
+SPACE |= {"stem_stride": 2, "pair_inputs": False, "tied": True}
+EPISODES = {"n_ways": 5, "n_shots": 1, "n_train_queries": 5, "meta_batch_size": 6}
+SOURCES: dict[str, dict[str, Any]] = {
+    "glyphs": {"source": "glyphs", "image_size": 28, "channels": 1}
+}
+STEPS, TEST_EPISODES = 100, 200
+OUTER = {"schedule": "cosine"}
+
+Table = dict[str, Any]
+
+
+def episodes_of(data: str, seed: int) -> EpisodeDataModule:
+    """Returns training, validation and test episodes of a data set; only training depends on the seed."""
+    counts = {"n_train_episodes": 6 * STEPS, "n_val_episodes": TEST_EPISODES}
+    return EpisodeDataModule(
+        **SOURCES[data], **EPISODES, **counts, n_test_episodes=TEST_EPISODES, seed=seed
+    )
+
+
+def trainer(steps: int) -> pl.Trainer:
+    """Returns a Trainer that does nothing but train, on one CPU core."""
+    return pl.Trainer(
+        max_steps=steps,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+        use_distributed_sampler=False,
+    )
+
+
+def train(module: MetaNASModule, episodes: EpisodeDataModule, steps: int = STEPS) -> float:
+    """Trains a module; returns the CPU seconds it took."""
+    begin = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer(steps).fit(module, episodes)
+    return time.process_time() - begin
+
+
+def accuracy(module: MetaNASModule, episodes: EpisodeDataModule, split: str) -> list[float]:
+    """Returns the accuracy on each episode of ``split``."""
+    loader = episodes.val_dataloader() if split == "val" else episodes.test_dataloader()
+    found = [
+        module.learner.accuracy(
+            module.theta(), batch, seed=0, mask=module.mask(), plan=EvaluationConfig()
+        )
+        for batch in loader
+    ]
+    return [float(value) for value in torch.cat(found)]
+
+
+def shape_of(data: str) -> tuple[int, int, int]:
+    """Returns ``(C, H, W)`` of the images of a data set."""
+    source = SOURCES[data]
+    return source["channels"], source["image_size"], source["image_size"]
+
+
+def network(reduce: str, normal: str, data: str, seed: int) -> MetaNASModule:
+    """Returns the network with one primitive in the reduction cells and one in the normal cell."""
+    cells = {name: (((op, 0), (op, 1)),) for name, op in (("normal", normal), ("reduce", reduce))}
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "genotype.json")
+        Genotype(**cells).save(path)
+        pl.seed_everything(seed, verbose=False)
+        space = {**SPACE, "genotype": str(path), "affine": False}
+        fixed = {"name": "fixed", "search": False, "adapts_alphas": False}
+        return MetaNASModule(
+            space, fixed, {"outer": OUTER}, image_shape=shape_of(data), n_ways=5, seed=seed
+        )
+
+
+def file_of(data: str) -> Path:
+    """Returns where the table of a data set is."""
+    return RESULTS / f"table_{data}.json"
+
+
+def read(data: str) -> Table:
+    """Returns the table as far as it is there: ``networks[reduce/normal][seed] -> val, test``."""
+    if file_of(data).exists():
+        table: Table = json.loads(file_of(data).read_text(encoding="utf-8"))
+        return table
+    setting = {"space": SPACE, "episodes": EPISODES, "outer_steps": STEPS}
+    return {"data": data, "setting": setting, "test_episodes": TEST_EPISODES, "networks": {}}
+
+
+def make(data: str, seeds: list[int]) -> None:
+    """Trains what the table of a data set lacks, and writes it after every network."""
+    torch.set_num_threads(1)
+    table = read(data)
+    for seed, reduce, normal in itertools.product(seeds, PRIMITIVES, PRIMITIVES):
+        of_network = table["networks"].setdefault(f"{reduce}/{normal}", {})
+        if str(seed) in of_network:
+            continue
+        module, episodes = network(reduce, normal, data, seed), episodes_of(data, seed)
+        seconds = train(module, episodes)
+        scores = {split: accuracy(module, episodes, split) for split in ("val", "test")}
+        row = {split: round(sum(s) / len(s), 5) for split, s in scores.items()}
+        of_network[str(seed)] = row | {"cpu_seconds": round(seconds, 1)}
+        file_of(data).write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+        print(f"seed {seed}  {reduce}/{normal}  {of_network[str(seed)]}", flush=True)
