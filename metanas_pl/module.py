@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from metanas_pl.algorithms.inner_optimizers import AdamState, States
+from metanas_pl.algorithms.nas.evidence import of_path, of_step
 from metanas_pl.algorithms.nas.relaxations import entropy, softmax
 from metanas_pl.config import (
     EvaluationConfig,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from metanas_pl.types import Checkpoint, Episodes, Settings
 
 
-LOSS_SHARE = 0.05
+LOSS_SHARE = 0.1
 """Share of a step in the running mean of the query loss."""
 
 
@@ -202,7 +203,7 @@ class MetaNASModule(EpisodesOnly):
         elif step.n_finite < step.n_tasks:
             torch._foreach_mul_(grads, step.n_tasks / step.n_finite)
         if step.n_finite and not self.learner.alphas_rest(self.progress):
-            self._note_evidence()
+            self._note_evidence(step.scores[0])
         self._note_loss(step.scores[0])
         for parameter in self._resting():  # an optimizer's state is for what it moves
             parameter.grad = None
@@ -211,13 +212,16 @@ class MetaNASModule(EpisodesOnly):
         shown["alpha/entropy"] = entropy(self.probabilities(self.nas.t_max))
         self.log_dict(shown)
 
-    def _note_evidence(self) -> None:
-        """Adds the step's meta-gradient of the alphas to the evidence on their options."""
-        gradients = {n: a.grad for n, a in self.alphas.items() if a.grad is not None}
-        part = self.mask()
-        if self.nas.alpha_signal == "gradient":
-            part = self.learner.sampled(self.theta().alphas, self.seed, part, self.progress)
-        self.evidence.add(gradients, part, self.total_steps)
+    def _note_evidence(self, loss: Tensor) -> None:
+        """Adds what the step says about the options: its alpha gradients, or the loss of its path."""
+        part = self.learner.sampled(self.theta().alphas, self.seed, self.mask(), self.progress)
+        if self.nas.alpha_signal == "path_loss":
+            usual = self.usual_loss if self.usual_loss.isfinite() else loss
+            found = {name: of_path(loss - usual, taken) for name, taken in part.items()}
+        else:
+            gradients = {n: a.grad for n, a in self.alphas.items() if a.grad is not None}
+            found = {name: of_step(gradient, part[name]) for name, gradient in gradients.items()}
+        self.evidence.add(found, self.total_steps)
 
     def _note_loss(self, loss: Tensor) -> None:
         """Moves the running mean of the query loss towards that of this step."""

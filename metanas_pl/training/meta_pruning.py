@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from metanas_pl.algorithms.nas.evidence import Evidence, deviations, none_yet, of_step, updated
+from metanas_pl.algorithms.nas.evidence import Evidence, deviations, none_yet, updated
 from metanas_pl.algorithms.nas.pruning import alive_after
 from metanas_pl.config import NASConfig
 from metanas_pl.search_spaces.base import SearchSpace
@@ -51,18 +52,11 @@ class SearchEvidence(nn.Module):
         """Returns the evidence, by architecture parameter."""
         return {name: Evidence(*getattr(self, name)) for name in self.names}
 
-    def add(self, gradients: Alphas, part: Mask, total_steps: float) -> None:
-        """Adds an outer step; earlier ones count a little less.
-
-        Args:
-            gradients: its meta-gradient of the alphas.
-            part: options that took part.
-            total_steps: outer steps of the training.
-        """
+    def add(self, of_step: Mapping[str, Evidence], total_steps: float) -> None:
+        """Adds that of an outer step; earlier ones count a little less, by the length of the training."""
         memory = max(0.0, 1 - 1 / (MEMORY * total_steps))
-        for name, gradient in gradients.items():
+        for name, new in of_step.items():
             buffer = getattr(self, name)
-            new = of_step(gradient, part[name])
             buffer.copy_(torch.stack(updated(Evidence(*buffer), new, memory)))
 
 

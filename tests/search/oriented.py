@@ -7,14 +7,13 @@ convolutions along a row and along a column, one therefore sees the class and th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from metanas_pl.data.datasets.tensors import store_from_arrays
-from metanas_pl.search_spaces.cells.supernet import Supernet
+from metanas_pl.search_spaces.cells.tied import TiedSupernet
 from metanas_pl.search_spaces.ops import primitives
 from metanas_pl.search_spaces.ops.layers import Conv
 
@@ -49,8 +48,10 @@ def make_store(folder: Path, along: str) -> None:
 
 def build(
     config: Settings, *, in_channels: int, image_size: int, n_ways: int, search: bool
-) -> Supernet:
+) -> TiedSupernet:
     """Returns two cells of one node, the second of which rectifies the output of the first.
+
+    All edges have one primitive, so that there is one choice, and one answer.
 
     ``config["order"]`` is the order of the two primitives.
     """
@@ -58,13 +59,11 @@ def build(
         primitives.BUILDERS[name] = lambda c, stride, affine, kernel=kernel: primitives.ConvNorm(
             Conv(c, c, kernel, stride), affine=affine
         )
-    order: Sequence[str] = config["order"]
-    return Supernet(
+    return TiedSupernet(
         in_channels=in_channels,
         n_ways=n_ways,
         channels=8,
         n_cells=2,
-        n_nodes=1,
         reductions=(),
-        primitives=order,
+        primitives=tuple(config["order"]),
     )

@@ -26,7 +26,8 @@ class Evidence(NamedTuple):
     Attributes:
         weight: of the steps.
         squares: squares of these weights.
-        first: gradients, less the mean over the options of the choice that took part.
+        first: gradients, less the mean over the options of the choice that took part; of a single path
+            its loss, less what is usual.
         second: squares of these, times n / (n - 1) for n options: so much larger they would be without
             the mean, which takes a part of each.
     """
@@ -58,6 +59,20 @@ def of_step(gradient: Float[Tensor, "*E O"], part: Bool[Tensor, "*E O"]) -> Evid
     centred = (gradient - (gradient * took).sum(-1, keepdim=True) / n.clamp_min(1)) * weight
     second = centred.square() * n / (n - 1).clamp_min(1)
     return Evidence(weight, weight, centred, second)
+
+
+def of_path(advantage: Float[Tensor, ""], taken: Bool[Tensor, "*E O"]) -> Evidence:
+    """Returns the evidence of one outer step on a single path: its loss speaks of the options it takes.
+
+    Args:
+        advantage: loss of the path less what is usual.
+        taken: the option of each choice.
+
+    >>> of_path(torch.tensor(0.5), torch.tensor([True, False])).first
+    tensor([0.5000, 0.0000])
+    """
+    weight = taken.to(advantage)
+    return Evidence(weight, weight, advantage * weight, advantage.square() * weight)
 
 
 def updated(old: Evidence, new: Evidence, memory: float) -> Evidence:
