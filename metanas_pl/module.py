@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from metanas_pl.algorithms.inner_optimizers import AdamState, States
 from metanas_pl.algorithms.nas.evidence import of_path, of_step
-from metanas_pl.algorithms.nas.relaxations import entropy, softmax
+from metanas_pl.algorithms.nas.relaxations import entropy, n_open, softmax
 from metanas_pl.config import (
     EvaluationConfig,
     MetaConfig,
@@ -32,7 +32,7 @@ from metanas_pl.search_spaces.costs import KINDS, measure
 from metanas_pl.search_spaces.genotypes.architecture import Architecture
 from metanas_pl.training.checkpointing.checkpoint import FORMAT_VERSION
 from metanas_pl.training.checkpointing.resume import recount_batches
-from metanas_pl.training.episode_records import ACCURACIES, gathered, rows_of
+from metanas_pl.training.episode_records import ACCURACIES, DECISIONS, gathered, rows_of
 from metanas_pl.training.finite import check_finite
 from metanas_pl.training.gradient_injection import InjectGradient
 from metanas_pl.training.meta_pruning import Removed, SearchEvidence, is_due, pruned
@@ -131,7 +131,7 @@ class MetaNASModule(EpisodesOnly):
             {
                 f"{stage}_{name}": EpisodeMean()
                 for stage in ("val", "test")
-                for name in (*ACCURACIES, "loss")
+                for name in (*ACCURACIES, *DECISIONS, "loss")
             }
         )
         self.test_rows: Rows = []
@@ -209,8 +209,20 @@ class MetaNASModule(EpisodesOnly):
             parameter.grad = None
         shown = dict(zip(("train/loss", "train/accuracy"), step.scores, strict=True))
         shown["train/skipped_tasks"] = torch.tensor(float(self.tally.n_skipped))
-        shown["alpha/entropy"] = entropy(self.probabilities(self.nas.t_max))
+        shown |= self._state_of_the_search()
         self.log_dict(shown)
+
+    def _state_of_the_search(self) -> dict[str, Tensor]:
+        """Returns what the log says about the meta-architecture, at the T at which a task ends now."""
+        if not len(self.alphas):
+            return {"alpha/entropy": torch.zeros(())}
+        now = self.learner.training_schedule(self.progress).query_temperature
+        chances = self.probabilities(now)
+        return {
+            "alpha/entropy": entropy(chances),
+            "alpha/open_choices": n_open(chances, self.nas.test_threshold),
+            "alpha/temperature": torch.tensor(now),
+        }
 
     def _note_evidence(self, loss: Tensor) -> None:
         """Adds what the step says about the options: its alpha gradients, or the loss of its path."""
@@ -324,7 +336,8 @@ class MetaNASModule(EpisodesOnly):
             self.theta(), batch, seed=self.eval_seed, mask=self.mask(), plan=self.evaluation
         )
         check_finite(result, batch.index, stage)
-        values = {key: getattr(result, field) for key, field in ACCURACIES.items()}
+        fields = ACCURACIES | (DECISIONS if self._alphas_move else {})
+        values = {key: getattr(result, field) for key, field in fields.items()}
         for name, value in {**values, "loss": result.loss}.items():
             metric = self.metrics[f"{stage}_{name}"]
             assert isinstance(metric, EpisodeMean)

@@ -23,6 +23,10 @@ HEADS = {
 WEIGHTS = {"all": ["all weights"], "head": ["the head"], "body": ["the body"], "none": []}
 
 
+TOO_EARLY = 0.1
+"""Share of the search; what is decided before it may well be noise."""
+
+
 def describe(config: Config, module: MetaNASModule) -> str:
     """Returns the resolved experiment in a few readable lines."""
     data, meta = config.data, module.meta
@@ -34,6 +38,7 @@ def describe(config: Config, module: MetaNASModule) -> str:
         f"seed {config.seed}",
         "space": _space(module),
         "nas": _nas(module),
+        **_search(config, module),
         "meta": f"{meta.name}, {_what_adapts(module)}, {HEADS[meta.head]}, {_backend(module)}",
         "inner": _inner(module),
         "outer": _outer(module),
@@ -125,12 +130,38 @@ def _nas(module: MetaNASModule) -> str:
     parts += [f"{name} {value}" for name, value in nas.options.items()]
     if nas.anneals:
         falls = f" → {nas.t_min:g} ({nas.temperature_schedule})" if nas.t_min < nas.t_max else ""
-        parts.append(f"T {nas.t_max:g}{falls}")
+        hotter = f", first {nas.outer_t_factor:g} times as high" if nas.outer_t_factor > 1 else ""
+        parts.append(f"T {nas.t_max:g}{falls}{hotter}")
+    n = nas.sampled_options
+    if n is not None:
+        parts.append(f"{_number(n, 'sampled option')} of each choice")
     if nas.adapts_alphas:
         parts.append(f"threshold {nas.threshold:g}")
         if nas.meta_prune_interval:
             parts.append(f"meta-pruning every {_number(nas.meta_prune_interval, 'step')}")
     return ", ".join(parts)
+
+
+def _search(config: Config, module: MetaNASModule) -> dict[str, str]:
+    """Returns a line on how far alphas move, and what noise would decide; nothing without a search."""
+    from metanas_pl.training.noise_trial import decided_by_noise, reach_in_task
+
+    nas, meta, steps = module.nas, module.meta, config.trainer.get("max_steps") or -1
+    if not _alphas_adapt(module) or steps <= 0:
+        return {}
+    parts = [f"alphas move up to {reach_in_task(nas, meta, steps):.2g} T in a task"]
+    if meta.inner.alpha_optimizer == "sgd":
+        parts = [f"alphas move {reach_in_task(nas, meta, steps):.2g} T in a task per unit gradient"]
+    if nas.alpha_signal == "path_loss":
+        parts = ["alphas rest inside a task"]
+    if meta.outer.optimizer == "adam":
+        parts.append(f"{meta.outer.alpha_lr / nas.t_min:.2g} T in an outer step")
+    share = decided_by_noise(nas, meta, steps)
+    if share is not None:
+        parts.append(f"noise would decide half of the choices in {100 * share:.0f} % of the search")
+        if share < TOO_EARLY:
+            parts[-1] += " (WARNING: lower meta.outer.alpha_lr or raise nas.t_min)"
+    return {"search": ", ".join(parts)}
 
 
 def _inner(module: MetaNASModule) -> str:

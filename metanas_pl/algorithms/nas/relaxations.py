@@ -137,3 +137,13 @@ def entropy(mixing: Mixing) -> Float[Tensor, ""]:
         if w.shape[-1] > 1
     ]
     return torch.cat(parts).mean() if parts else torch.tensor(0.0)
+
+
+def n_open(mixing: Mixing, threshold: float) -> Float[Tensor, ""]:
+    """Returns the number of choices in which more than one option weighs more than ``threshold``.
+
+    >>> n_open({"normal_0": torch.tensor([[0.5, 0.5], [0.99, 0.01]])}, 0.05)
+    tensor(1.)
+    """
+    counts = [((w > threshold).sum(-1) > 1).sum() for w in mixing.values()]
+    return torch.stack(counts).sum().float() if counts else torch.tensor(0.0)

@@ -91,9 +91,9 @@ class EpisodeProgressBar(StepProgressBar):
             if key in shown:
                 fields[name] = f"{shown[key].item():.3f}"
         if "alpha/entropy" in shown and len(module.alphas):
-            nas, falls = module.nas, not module.progress.warm_up
-            if nas.anneals:
-                fields["T"] = f"{nas.t_max:g}→{nas.t_min:g}" if falls else f"{nas.t_max:g}"
+            if module.nas.anneals and "alpha/temperature" in shown:
+                fields["T"] = f"{shown['alpha/temperature'].item():.2g}"
+            fields["open"] = f"{shown['alpha/open_choices'].item():.0f}"
             fields["entropy"] = f"{shown['alpha/entropy'].item():.2f}"
         elapsed = time.perf_counter() - self._begin
         steps = trainer.global_step - self._first_step
