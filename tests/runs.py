@@ -92,6 +92,7 @@ def tiny(images: Path, run_dir: Path | None = None, *, draws: bool = False) -> l
         "meta.inner.test_anneal_steps=2",
         "meta.outer.warm_up_steps=1",
         "trainer.max_steps=2",
+        "trainer.devices=1",
         "trainer.enable_progress_bar=false",
         "callbacks.progress=null",
     ]

@@ -2,8 +2,8 @@
 
     python -m benchmarks.search train [--data glyphs] [--seeds 0 1]
 
-trains the 49 networks of ``space=metanas_tied`` and writes the accuracy of each on fixed validation and test
-episodes to ``benchmarks/results/table_<data>.json``. What the file holds already is not trained again.
+trains the 49 networks of ``space=metanas_tied`` and writes the accuracy of each on fixed validation and
+test episodes to ``benchmarks/results/table_<data>.json``. What is there already is not trained again.
 """
 
 from __future__ import annotations

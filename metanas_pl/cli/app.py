@@ -26,8 +26,9 @@ from metanas_pl.cli.composing import (
     understood,
 )
 from metanas_pl.cli.console import make_printable
+from metanas_pl.cli.devices import resolve_devices
 from metanas_pl.cli.errors import SHOW_TRACE, versions, with_short_errors
-from metanas_pl.config import Config, check
+from metanas_pl.config import Config
 from metanas_pl.config.compatibility import check_strategy
 from metanas_pl.errors import UserError
 from metanas_pl.training.ranks import is_first_process
@@ -55,7 +56,8 @@ def to_config(cfg: DictConfig, trains: bool = True) -> Config:
         raise UserError(in_short(error)) from error
     assert isinstance(config, Config)
     if trains:
-        check_devices(config)
+        check_strategy(str(config.trainer.get("strategy", "auto")))
+        resolve_devices(config)
     return config
 
 
@@ -68,20 +70,6 @@ def read_checkpoint(path: str) -> Checkpoint:
     from metanas_pl.training.checkpointing import checkpoint
 
     return checkpoint.read(path)
-
-
-def check_devices(config: Config) -> None:
-    """Every device must hold all parameters and get the same number of tasks."""
-    check_strategy(str(config.trainer.get("strategy", "auto")))
-    devices, nodes = config.trainer.get("devices", 1), config.trainer.get("num_nodes", 1)
-    if isinstance(devices, int) and devices > 0:
-        tasks = config.data.meta_batch_size
-        check(
-            tasks % (devices * nodes) == 0,
-            "trainer.devices",
-            devices,
-            f"data.meta_batch_size={tasks} tasks must divide evenly among {devices * nodes} devices",
-        )
 
 
 def make_run_dir(config: Config) -> Path:

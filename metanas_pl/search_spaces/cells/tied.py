@@ -1,7 +1,7 @@
 """A search space so small that all of its networks can be trained: one primitive for each cell type.
 
-All edges of a cell type have the same primitive, and a node adds up its first two inputs, so seven primitives
-make 49 networks. It is what a search can be judged on: the best network is known.
+All edges of a cell type have the same primitive, and a node adds up its first two inputs, so seven
+primitives make 49 networks. It is what a search can be judged on: the best network is known.
 
 Shapes: E edges of a node, O primitives.
 """
