@@ -22,8 +22,10 @@ RULES = (
         "the NAS method looks at the w-step, and with meta.adapts=none there is none",
     ),
     Rule(
-        lambda nas, meta: not nas.anneals and (nas.t_max, nas.t_min) != (1, 1),
-        "the relaxation has no temperature: set nas.t_max=1 and nas.t_min=1",
+        lambda nas, meta: (
+            not nas.anneals and (nas.t_max, nas.t_min, nas.outer_t_factor) != (1, 1, 1)
+        ),
+        "the relaxation has no temperature: set nas.t_max=1, nas.t_min=1 and nas.outer_t_factor=1",
     ),
     Rule(
         lambda nas, meta: nas.step == "joint" and nas.perturb is not None,

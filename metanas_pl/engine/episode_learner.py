@@ -112,7 +112,7 @@ class EpisodeLearner:
     def sampled(self, alphas: Alphas, seed: int, mask: Mask, progress: OuterProgress) -> Mask:
         """Returns the mask of the options that an outer step computes: the same for all of its tasks."""
         nas = self.nas
-        n = nas.warm_up_options if progress.warm_up else nas.sampled_options
+        n = nas.sampled_options
         if n is None:
             return mask
         generator = episode_generator(seed, SAMPLED_FROM + progress.outer_step)
@@ -153,13 +153,14 @@ class EpisodeLearner:
     def in_training(
         self, theta: Theta, episode: Episodes, *, seed: int, mask: Mask, progress: OuterProgress
     ) -> PreparedBatch:
-        """Returns episodes as meta-training learns them."""
+        """Returns episodes as meta-training learns them, by the options that this outer step samples."""
         inner, schedule = self.meta.inner, self.training_schedule(progress)
         if self.meta.trains_on == "support_and_query":
             episode = pooled(episode)
         tasks = self.prepare(theta, episode, seed, schedule, inner.batch_size, inner.drop_path)
         auxiliary = self.nas.auxiliary_skip * (1 - progress.share)
-        network = self.network(tasks.n_ways, mask, self.nas.threshold, auxiliary)
+        taken = self.sampled(theta.alphas, seed, mask, progress)
+        network = self.network(tasks.n_ways, taken, self.nas.threshold, auxiliary)
         return PreparedBatch(tasks, network, self.loops.make(theta, schedule, network.unused))
 
     def in_test(
@@ -196,7 +197,6 @@ class EpisodeLearner:
             progress: how far meta-training is. In warm-up the alphas' meta-gradient is zero.
             states: carried inner states go from task to task in order; otherwise they stay None.
         """
-        alive, mask = mask, self.sampled(theta.alphas, seed, mask, progress)
         batch = self.in_training(theta, episode, seed=seed, mask=mask, progress=progress)
 
         def of_task(data: TaskBatch, states: States | None = None) -> MetaGradient:
@@ -208,7 +208,8 @@ class EpisodeLearner:
         else:
             per_task = self._map(of_task, batch.tasks)
         if self.nas.alpha_signal == "path_loss":
-            per_task = self._of_paths(per_task, theta.alphas, alive, mask, progress)
+            taken = batch.network.mask
+            per_task = self._of_paths(per_task, theta.alphas, mask, taken, progress)
         learned = self._of_theta(per_task.gradient, theta, progress)
         return mean_of_finite(per_task._replace(gradient=learned)), states
 

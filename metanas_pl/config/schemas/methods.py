@@ -48,7 +48,7 @@ class NASConfig:
     ``alpha_signal``: alphas learn from the ``gradient`` of the loss, in the inner loop as well, or from the
     loss of the single path that an outer step samples (``path_loss``).
     Each outer step computes ``sampled_options`` options of every choice of an operation, drawn by their
-    mixing weights (``warm_up_options``, drawn uniformly, in the warm-up); None computes all.
+    mixing weights, in the warm-up uniformly; None computes all.
     ``alpha_images``: the alpha-steps see the images of the w-steps (``support``), other shots of each class
     (``split``), changed copies (``augmented``), or ``held_out``: other shots where there are two or more,
     else changed copies. ``meta_prune_interval`` counts outer steps, 0 switches meta-pruning off. From
@@ -75,14 +75,13 @@ class NASConfig:
     partial_channels: int = 1
     auxiliary_skip: float = 0.0
     cost: CostConfig = field(default_factory=CostConfig)
-    t_max: float = 0.3
-    t_min: float = 0.02
+    t_max: float = 0.05
+    t_min: float = 0.05
     temperature_schedule: str = "geometric"
-    outer_t_factor: float = 1.0
+    outer_t_factor: float = 20.0
     outer_t_until: float = 0.8
     alpha_signal: str = "gradient"
-    sampled_options: int | None = None
-    warm_up_options: int | None = None
+    sampled_options: int | None = 2
     alpha_images: str = "held_out"
     threshold: float = 0.01
     test_threshold: float = 0.05
@@ -97,7 +96,7 @@ class NASConfig:
         check_numbers("nas", self, "threshold test_threshold meta_prune_threshold", 0)
         check_numbers("nas", self, "meta_prune_interval auxiliary_skip", 0)
         check_numbers("nas", self, "meta_prune_deviation", 0)
-        check_numbers("nas", self, "sampled_options warm_up_options", 1)
+        check_numbers("nas", self, "sampled_options", 1)
         check_numbers("nas", self, "partial_channels outer_t_factor", 1)
         for name in ("outer_t_until", "meta_prune_from"):
             share = getattr(self, name)
@@ -134,7 +133,7 @@ class InnerConfig:
     alpha_optimizer: str | None = "adam"
     weight_lr: float = 0.1
     head_lr: float | None = 3.0
-    alpha_lr: float = 0.05
+    alpha_lr: float = 0.01
     weight_decay: float = 0.0
     alpha_weight_decay: float = 1e-3
     beta1: float = 0.0
@@ -177,7 +176,7 @@ class OuterConfig:
 
     optimizer: str = "adam"
     weight_lr: float = 0.01
-    alpha_lr: float = 0.05
+    alpha_lr: float = 0.02
     hyper_lr: float = 1e-3
     schedule: str = "constant"
     warm_up_steps: int = 0
