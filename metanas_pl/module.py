@@ -35,7 +35,7 @@ from metanas_pl.training.checkpointing.resume import recount_batches
 from metanas_pl.training.episode_records import ACCURACIES, DECISIONS, gathered, rows_of
 from metanas_pl.training.finite import check_finite
 from metanas_pl.training.gradient_injection import InjectGradient
-from metanas_pl.training.meta_pruning import Removed, SearchEvidence, is_due, pruned
+from metanas_pl.training.meta_pruning import SearchEvidence, is_due, pruned
 from metanas_pl.training.outer_optimizer import check_end, make_outer_optimizer
 from metanas_pl.training.rate_schedules import fraction_of_time, learning_rate_factor
 from metanas_pl.training.skipped_tasks import TaskTally
@@ -117,7 +117,7 @@ class MetaNASModule(EpisodesOnly):
             self.register_buffer(f"alive_{name}", torch.ones_like(alpha, dtype=torch.bool))
         self.evidence = SearchEvidence(dict(self.alphas.items()))
         self.register_buffer("usual_loss", torch.tensor(math.nan))
-        self.removed: list[tuple[int, Removed]] = []
+        self.removed: list[dict[str, Any]] = []
         self.costs = {kind: measure(self.space, kind, self.image_shape) for kind in KINDS}
         cost = self.costs.get(self.nas.cost.kind)
         self.learner = EpisodeLearner(self.space, self.nas, self.meta, cost)
@@ -274,7 +274,7 @@ class MetaNASModule(EpisodesOnly):
         mask, removed = pruned(self.nas, self.space, mixing, self.mask(), evidence)
         for name, alive in mask.items():
             getattr(self, f"alive_{name}").copy_(alive)
-        self.removed += [(progress.outer_step, option) for option in removed]
+        self.removed += [{"step": progress.outer_step, **option._asdict()} for option in removed]
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Makes one optimizer with a group each for weights, alphas and learned inner hyper-parameters."""
@@ -412,6 +412,7 @@ class MetaNASModule(EpisodesOnly):
         checkpoint["format_version"] = FORMAT_VERSION
         checkpoint["skipped_tasks"] = self.tally.n_skipped
         checkpoint["total_steps"] = self.total_steps
+        checkpoint["removed_options"] = self.removed
         if self.carried_states is not None:
             weights, alphas = self.carried_states
             checkpoint["carried_states"] = [[*weights], [*alphas]]
@@ -420,6 +421,7 @@ class MetaNASModule(EpisodesOnly):
         """Restores them; continues with batches of another size, where it has changed."""
         self.tally.n_skipped = checkpoint.get("skipped_tasks", 0)
         self.total_steps = checkpoint.get("total_steps", self.total_steps)
+        self.removed = list(checkpoint.get("removed_options", []))
         if "carried_states" in checkpoint:
             parts = checkpoint["carried_states"]
             weights, alphas = (AdamState(*part) if part else () for part in parts)

@@ -12,6 +12,7 @@ import itertools
 import json
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,18 +38,19 @@ OUTER = {"schedule": "cosine"}
 Table = dict[str, Any]
 
 
-def episodes_of(data: str, seed: int) -> EpisodeDataModule:
+def episodes_of(data: str, seed: int, n_val: int = TEST_EPISODES) -> EpisodeDataModule:
     """Returns training, validation and test episodes of a data set; only training depends on the seed."""
-    counts = {"n_train_episodes": 6 * STEPS, "n_val_episodes": TEST_EPISODES}
+    counts = {"n_train_episodes": 6 * STEPS, "n_val_episodes": n_val}
     return EpisodeDataModule(
         **SOURCES[data], **EPISODES, **counts, n_test_episodes=TEST_EPISODES, seed=seed
     )
 
 
-def trainer(steps: int) -> pl.Trainer:
+def trainer(steps: int, callbacks: Sequence[pl.Callback] = ()) -> pl.Trainer:
     """Returns a Trainer that does nothing but train, on one CPU core."""
     return pl.Trainer(
         max_steps=steps,
+        callbacks=list(callbacks),
         accelerator="cpu",
         devices=1,
         logger=False,

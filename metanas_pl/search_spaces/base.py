@@ -127,6 +127,10 @@ class SearchSpace(nn.Module, ABC):
         names = {p.name for p in self.architecture_parameters() if p.kind == kind}
         return {name: value for name, value in values.items() if name in names}
 
+    def option_name(self, name: str, option: int) -> str:
+        """Returns what option ``option`` of architecture parameter ``name`` is called."""
+        return str(option)
+
     def eligible(self, weight_EO: Tensor) -> Tensor:
         """Returns weights or logits of primitives that a genotype may name, minus infinity for others."""
         return weight_EO

@@ -22,13 +22,15 @@ class Removed(NamedTuple):
     """An option that was pruned for good.
 
     Attributes:
-        name, place: the architecture parameter and the indices of the entry in it.
+        name, place: the architecture parameter and the indices of the option in it.
+        option: what the space calls it.
         weight: its mixing weight at the T at which a task ended.
         deviation: what spoke against it, in standard errors.
     """
 
     name: str
-    place: tuple[int, ...]
+    place: str
+    option: str
     weight: float
     deviation: float
 
@@ -98,6 +100,9 @@ def pruned(
             nas.meta_prune_deviation,
         )
         for place in (mask[name] & ~after[name]).nonzero().tolist():
-            spoke = 0.0 if against is None else float(against[tuple(place)])
-            removed.append(Removed(name, tuple(place), float(weight[tuple(place)]), spoke))
+            at = tuple(place)
+            spoke = 0.0 if against is None else float(against[at])
+            option = space.option_name(name, place[-1])
+            where = " ".join(map(str, place))
+            removed.append(Removed(name, where, option, float(weight[at]), spoke))
     return after, removed

@@ -129,6 +129,11 @@ class Supernet(CellNetwork):
                     pruned[name] = pruned[name] * kept.unsqueeze(-1)
         return pruned
 
+    def option_name(self, name: str, option: int) -> str:
+        """Returns the name of a primitive; a pair of inputs has its number."""
+        kinds = {p.name: p.kind for p in self.architecture_parameters()}
+        return self.primitives[option] if kinds[name] == "operation" else str(option)
+
     def eligible(self, weight_EO: Tensor) -> Tensor:
         """Returns all but ``none``, which no genotype names (DARTS)."""
         if NONE not in self.primitives:

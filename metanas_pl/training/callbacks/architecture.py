@@ -10,7 +10,7 @@ from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from metanas_pl.algorithms.nas.relaxations import entropy
-from metanas_pl.utils.files import space_for, write_whole
+from metanas_pl.utils.files import csv_table, space_for, write_whole
 
 if TYPE_CHECKING:
     from metanas_pl.module import MetaNASModule
@@ -20,7 +20,7 @@ class ArchitectureHistory(pl.Callback):
     """Log the entropy of the alphas at each validation, and draw the cells when training ends.
 
     Files in ``run_dir``: ``cell_<name>.svg|png`` for each cell, ``alpha_history.png`` and
-    ``genotype.json``. W&B and TensorBoard get the cells as images.
+    ``genotype.json``; ``pruned_options.csv`` says what meta-pruning has removed, and why. W&B and TensorBoard get the cells as images.
     """
 
     def __init__(self, run_dir: str) -> None:
@@ -43,6 +43,14 @@ class ArchitectureHistory(pl.Callback):
             for label, at in (("t_max", module.nas.t_max), ("t_min", module.nas.t_min)):
                 row[f"entropy at {label}"] = float(entropy(module.probabilities(at)))
             self._rows.append(row)
+            self._write_removed(module)
+
+    @rank_zero_only
+    def _write_removed(self, module: MetaNASModule) -> None:
+        """Writes which options meta-pruning has removed, when, and what spoke against them."""
+        if module.removed:
+            table = csv_table(list(module.removed[0]), module.removed)
+            write_whole(self.run_dir / "pruned_options.csv", table)
 
     @rank_zero_only
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
