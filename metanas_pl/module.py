@@ -23,6 +23,7 @@ from metanas_pl.config import (
 )
 from metanas_pl.config.compatibility import check_strategy, check_temperatures
 from metanas_pl.engine.arms import shuffled
+from metanas_pl.engine.choosing import member
 from metanas_pl.engine.episode_learner import EpisodeLearner
 from metanas_pl.engine.evaluation import Evaluation
 from metanas_pl.engine.metrics import EpisodeMean
@@ -112,17 +113,17 @@ class MetaNASModule(EpisodesOnly):
             }
         )
         self.space = build_space(space, self.nas, self.image_shape, n_ways)
-        self.alphas = nn.ParameterDict(self.space.alphas())
+        self.costs = {kind: measure(self.space, kind, self.image_shape) for kind in KINDS}
+        cost = self.costs.get(self.nas.cost.kind)
+        self.learner = EpisodeLearner(self.space, self.nas, self.meta, cost)
+        self.alphas = nn.ParameterDict(self.learner.initial_alphas())
         for name, alpha in self.alphas.items():
             self.register_buffer(f"alive_{name}", torch.ones_like(alpha, dtype=torch.bool))
         self.evidence = SearchEvidence(dict(self.alphas.items()))
         self.register_buffer("usual_loss", torch.tensor(math.nan))
         self.removed: list[dict[str, Any]] = []
-        self.costs = {kind: measure(self.space, kind, self.image_shape) for kind in KINDS}
-        cost = self.costs.get(self.nas.cost.kind)
-        self.learner = EpisodeLearner(self.space, self.nas, self.meta, cost)
         self.hyper_names, self.hyper = list[str](), nn.ParameterList()
-        hyper = self.learner.loops.hyper(self.theta())
+        hyper = self.learner.loops.hyper(self.learner.one_set(self.theta()))
         self.hyper_names, self.hyper = list(hyper), nn.ParameterList(hyper.values())
         self.carried_states: States | None = None
         self.total_steps, self.is_timed = 1.0, False
@@ -158,9 +159,14 @@ class MetaNASModule(EpisodesOnly):
         """Returns the softmax of the meta-alphas, whatever the relaxation: how decided they are."""
         return softmax(self.theta().alphas, temperature, self.mask())
 
-    def genotype(self) -> Architecture | None:
-        """Returns the meta-genotype: hard pruning of the meta-alphas. None for a space without cells."""
-        return self.space.genotype(self.mixing())
+    def genotype(self, index: int = 0) -> Architecture | None:
+        """Returns the meta-genotype: hard pruning of the meta-alphas. None for a space without cells.
+
+        Args:
+            index: number of the set of alphas, where a task chooses among several.
+        """
+        mixing = self.mixing()
+        return self.space.genotype(member(mixing, index) if self.learner.n_sets > 1 else mixing)
 
     @property
     def progress(self) -> OuterProgress:

@@ -109,9 +109,10 @@ def steps(module: MetaNASModule, batch: PreparedBatch, split: str) -> list[Row]:
 
     norm = module.meta.query_norm if split == "train" else "inductive"
     problem = batch.problem(task(batch.tasks, 0), query_norm=norm)
-    point = problem.start(module.theta())
+    problem, theta, _ = module.learner.take_set(problem, module.theta())
+    point = problem.start(theta)
     rows = [{"step": 0, **_figures(problem, point, 0)}]
-    for step, adapted in enumerate(problem.inner_steps(module.theta())):
+    for step, adapted in enumerate(problem.inner_steps(theta)):
         row = {"step": step + 1, "temperature": problem.loop.schedule.temperatures[step]}
         row |= _gradient(problem, point, step)
         point = adapted.theta

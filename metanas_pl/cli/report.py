@@ -78,6 +78,7 @@ def summarize(rows: Rows) -> Results:
         results[f"test/{name}"] = sum(float(r[name]) for r in rows) / len(rows)
     results |= {
         "test/options_pruned_mean": sum(float(r["options_pruned"]) for r in rows) / len(rows),
+        "test/sets_of_alphas": len({r["set_of_alphas"] for r in rows}),
         "test/distinct_genotypes": len({r["genotype"] for r in rows}),
         "test/seconds_per_episode": sum(float(r["seconds"]) for r in rows) / len(rows),
     }

@@ -27,8 +27,9 @@ from metanas_pl.algorithms.parallel.backends import choose_backend, tasks_at_onc
 from metanas_pl.algorithms.parallel.mapping import map_tasks
 from metanas_pl.config import EvaluationConfig, MetaConfig, NASConfig
 from metanas_pl.config.compatibility import check_pair
+from metanas_pl.engine.choosing import chosen, member, scattered, with_sets
 from metanas_pl.engine.episode_network import EpisodeNetwork
-from metanas_pl.engine.episode_problem import PreparedBatch
+from metanas_pl.engine.episode_problem import EpisodeProblem, PreparedBatch
 from metanas_pl.engine.evaluation import Evaluation, adapted_accuracy, evaluated
 from metanas_pl.engine.inner_loop_factory import InnerLoopFactory
 from metanas_pl.engine.inner_schedules import test_schedule, training_schedule
@@ -65,6 +66,28 @@ class EpisodeLearner:
         self.backend = choose_backend(meta.backend, space)
 
     @property
+    def n_sets(self) -> int:
+        """Sets of alphas among which a task chooses."""
+        return self.nas.choose_among if self.space.architecture_parameters() else 1
+
+    def initial_alphas(self) -> Alphas:
+        """Returns alphas to begin with; with N sets they have a leading dimension N."""
+        alphas = self.space.alphas()
+        return with_sets(alphas, self.n_sets) if self.n_sets > 1 else alphas
+
+    def one_set(self, theta: Theta) -> Theta:
+        """Returns theta with a single set of alphas, for names and shapes."""
+        return theta._replace(alphas=member(theta.alphas, 0)) if self.n_sets > 1 else theta
+
+    def take_set(
+        self, problem: EpisodeProblem, theta: Theta
+    ) -> tuple[EpisodeProblem, Theta, Tensor | None]:
+        """Returns the episode and theta with the alphas that the task takes, and their number."""
+        if self.n_sets == 1:
+            return problem, theta, None
+        return chosen(problem, theta, self.n_sets)
+
+    @property
     def head_rests(self) -> bool:
         """Whether each task makes a head of its own, so that none is meta-learned."""
         return self.meta.head != "learned"
@@ -94,7 +117,8 @@ class EpisodeLearner:
         self, n_ways: int, mask: Mask, threshold: float, auxiliary: float = 0.0
     ) -> EpisodeNetwork:
         """Returns the network of episodes with up to ``n_ways`` classes."""
-        alive = to_alive(self.space.of_kind("operation", mask))
+        operations = self.space.of_kind("operation", mask)
+        alive = to_alive({k: m.any(0) if self.n_sets > 1 else m for k, m in operations.items()})
         return EpisodeNetwork(
             self.space,
             self.relaxation,
@@ -143,11 +167,13 @@ class EpisodeLearner:
     ) -> TaskBatch:
         """Returns episodes with the minibatches and the noise of the inner loop."""
         shape = self.space.drop_path_shape() if drop > 0 else None
-        shapes = {k: tuple(a.shape) for k, a in theta.alphas.items()}
+        shapes = {k: tuple(a.shape) for k, a in self.one_set(theta).alphas.items()}
         draw = self.method["noise"] if shapes else None
         per_task = self.nas.noise_per == "task"
         images = "support" if self.nas.step == "joint" else self.nas.alpha_images
-        inner = InnerSteps(schedule.steps, schedule.arch_steps, batch_size, images)
+        inner = InnerSteps(
+            schedule.steps, schedule.arch_steps, batch_size, images, chooses=self.n_sets > 1
+        )
         return prepare(episode, seed, inner, (shape, drop), (draw, shapes, per_task))
 
     def in_training(
@@ -161,7 +187,9 @@ class EpisodeLearner:
         auxiliary = self.nas.auxiliary_skip * (1 - progress.share)
         taken = self.sampled(theta.alphas, seed, mask, progress)
         network = self.network(tasks.n_ways, taken, self.nas.threshold, auxiliary)
-        return PreparedBatch(tasks, network, self.loops.make(theta, schedule, network.unused))
+        return PreparedBatch(
+            tasks, network, self.loops.make(self.one_set(theta), schedule, network.unused)
+        )
 
     def in_test(
         self, theta: Theta, episode: Episodes, *, seed: int, mask: Mask, plan: EvaluationConfig
@@ -172,7 +200,7 @@ class EpisodeLearner:
         threshold = self.nas.test_threshold if plan.threshold is None else plan.threshold
         network = self.network(tasks.n_ways, mask, threshold)
         moves_weights = plan.adapt != "alphas"
-        loop = self.loops.make(theta, schedule, network.unused, moves_weights)
+        loop = self.loops.make(self.one_set(theta), schedule, network.unused, moves_weights)
         return PreparedBatch(tasks, network, loop)
 
     # -- the two computations -----------------------------------------------------------------
@@ -201,7 +229,12 @@ class EpisodeLearner:
 
         def of_task(data: TaskBatch, states: States | None = None) -> MetaGradient:
             problem = batch.problem(data, self.meta.query_norm, states, progress.outer_step)
-            return self.meta_learner["meta_gradient"](theta, problem)
+            problem, own, index = self.take_set(problem, theta)
+            found = self.meta_learner["meta_gradient"](own, problem)
+            if index is None:
+                return found
+            of_sets = scattered(found.gradient.alphas, index, self.n_sets)
+            return found._replace(gradient=found.gradient._replace(alphas=of_sets))
 
         if self.meta.inner.state == "carried":
             per_task, states = self._one_after_the_other(of_task, batch.tasks, states)
@@ -283,7 +316,13 @@ class EpisodeLearner:
             UserError: a meta-learned head has other ways than the episodes.
         """
         batch = self.in_test(theta, episode, seed=seed, mask=mask, plan=plan)
-        return self._map(lambda data: evaluated(batch.problem(data), theta), batch.tasks)
+
+        def of_task(data: TaskBatch) -> Evaluation:
+            problem, own, index = self.take_set(batch.problem(data), theta)
+            result = evaluated(problem, own)
+            return result if index is None else result._replace(chosen=index)
+
+        return self._map(of_task, batch.tasks)
 
     def accuracy(
         self,
@@ -302,8 +341,8 @@ class EpisodeLearner:
         batch = self.in_test(theta, episode, seed=seed, mask=mask, plan=plan)
 
         def of_task(data: TaskBatch, alphas: Alphas) -> Tensor:
-            start = theta._replace(alphas=alphas or theta.alphas)
-            return adapted_accuracy(batch.problem(data), start)
+            problem, start, _ = self.take_set(batch.problem(data), theta)
+            return adapted_accuracy(problem, start._replace(alphas=alphas or start.alphas))
 
         return self._map(of_task, batch.tasks, alphas or {})
 
@@ -312,4 +351,9 @@ class EpisodeLearner:
     ) -> Alphas:
         """Returns alphas adapted to each episode, with a leading task dimension; as :meth:`evaluate`."""
         batch = self.in_test(theta, episode, seed=seed, mask=mask, plan=plan)
-        return self._map(lambda data: batch.problem(data).adapt(theta).alphas, batch.tasks)
+
+        def of_task(data: TaskBatch) -> Alphas:
+            problem, own, _ = self.take_set(batch.problem(data), theta)
+            return problem.adapt(own).alphas
+
+        return self._map(of_task, batch.tasks)

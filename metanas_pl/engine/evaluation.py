@@ -17,7 +17,7 @@ from metanas_pl.engine.metrics import sound_accuracy
 from metanas_pl.types import Alphas, Mask, Mixing, Params, Theta
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 
 class Evaluation(NamedTuple):
@@ -26,7 +26,7 @@ class Evaluation(NamedTuple):
     ``accuracy`` is inductive and relaxed; ``transductive``, ``pruned`` and ``before`` (no inner step,
     inductive) change one thing each. ``changed`` and ``in_reach`` are shares of the choices: those decided
     otherwise than before, and those whose two best options are closer than twice the largest move of an
-    alpha.
+    alpha. ``chosen`` is the number of the set of alphas that the task took.
     """
 
     accuracy: Float[Tensor, "*T"]
@@ -39,6 +39,7 @@ class Evaluation(NamedTuple):
     alphas: Alphas
     changed: Float[Tensor, "*T"]
     in_reach: Float[Tensor, "*T"]
+    chosen: Int[Tensor, "*T"]
 
 
 def evaluated(problem: EpisodeProblem, theta: Theta) -> Evaluation:
@@ -62,6 +63,7 @@ def evaluated(problem: EpisodeProblem, theta: Theta) -> Evaluation:
         torch.stack(adapted.losses) if adapted.losses else relaxed.new_zeros(0),
         adapted.alphas,
         *decisions(origin.alphas, adapted.alphas, problem.network.mask, relaxed),
+        queries.new_zeros(()),
     )
 
 

@@ -75,12 +75,14 @@ class InnerSteps(NamedTuple):
         arch_steps: the alphas move in steps before this one.
         batch_size: samples of a step; None takes the support set.
         alpha_images: which images the alpha-steps see, as ``nas.alpha_images``.
+        chooses: a choice among sets of alphas needs these images without any alpha-step, too.
     """
 
     steps: int
     arch_steps: int = 0
     batch_size: int | None = None
     alpha_images: str = "support"
+    chooses: bool = False
 
 
 def prepare(
@@ -181,7 +183,7 @@ def _for_alphas(
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Returns the minibatches of both passes where the alpha-steps see images of their own, and copies."""
-    if inner.arch_steps == 0 or inner.alpha_images == "support":
+    if inner.alpha_images == "support" or not (inner.arch_steps or inner.chooses):
         return train, arch, None
     if not splits(inner.alpha_images, y):
         return train, arch, changed_copies(x, generator)

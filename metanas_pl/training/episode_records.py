@@ -61,6 +61,7 @@ def rows_of(
         row |= {key: float(getattr(result, field)[t]) for key, field in ACCURACIES.items()}
         row |= {f"{ARM}{arm}": float(values[t]) for arm, values in arms.items()}
         row |= {key: float(getattr(result, field)[t]) for key, field in DECISIONS.items()}
+        row |= {"set_of_alphas": int(result.chosen[t])}
         row |= {"pixel_nn": float(pixels[t]), "loss": float(result.loss[t])}
         row["options_pruned"] = n_removed(relaxed, mixing)
         row |= {kind: reachable_cost(space, cost, mixing) for kind, cost in costs.items()}

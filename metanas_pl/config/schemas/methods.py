@@ -45,10 +45,11 @@ class NASConfig:
     T has two clocks. Inside a task it falls from ``t_max`` to ``t_min`` by ``temperature_schedule``. Over
     the outer steps both start ``outer_t_factor`` times as high. They fall in equal ratios, from the end of
     the warm-up until ``outer_t_until`` of the training is over. Validation and test take the last values.
-    ``alpha_signal``: alphas learn from the ``gradient`` of the loss, in the inner loop as well, or from the
-    loss of the single path that an outer step samples (``path_loss``).
-    Each outer step computes ``sampled_options`` options of every choice of an operation, drawn by their
-    mixing weights, in the warm-up uniformly; None computes all.
+    ``alpha_signal``: alphas learn from the ``gradient`` of the loss, in the inner loop as well, or from
+    the loss of the single path that an outer step samples (``path_loss``). ``choose_among``: the search keeps
+    so many sets of alphas, and each task takes the one whose support loss is lowest. Each outer step
+    computes ``sampled_options`` options of every choice of an operation, drawn by their mixing weights, in
+    the warm-up uniformly; None computes all.
     ``alpha_images``: the alpha-steps see the images of the w-steps (``support``), other shots of each class
     (``split``), changed copies (``augmented``), or ``held_out``: other shots where there are two or more,
     else changed copies. ``meta_prune_interval`` counts outer steps, 0 switches meta-pruning off. From
@@ -81,6 +82,7 @@ class NASConfig:
     outer_t_factor: float = 20.0
     outer_t_until: float = 0.8
     alpha_signal: str = "gradient"
+    choose_among: int = 1
     sampled_options: int | None = 2
     alpha_images: str = "held_out"
     threshold: float = 0.01
@@ -96,7 +98,7 @@ class NASConfig:
         check_numbers("nas", self, "threshold test_threshold meta_prune_threshold", 0)
         check_numbers("nas", self, "meta_prune_interval auxiliary_skip", 0)
         check_numbers("nas", self, "meta_prune_deviation", 0)
-        check_numbers("nas", self, "sampled_options", 1)
+        check_numbers("nas", self, "sampled_options choose_among", 1)
         check_numbers("nas", self, "partial_channels outer_t_factor", 1)
         for name in ("outer_t_until", "meta_prune_from"):
             share = getattr(self, name)
