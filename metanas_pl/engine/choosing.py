@@ -1,8 +1,8 @@
 """A choice among N meta-genotypes: each task takes the one that fits its support set.
 
-The search keeps N sets of alphas over shared weights. A task adapts its weights under each of them and takes
-the set with the lowest loss on the images of the alpha-steps. The strongest published evidence for choosing
-an architecture by the task is of this kind (NFTS, ICLR 2024).
+The search keeps N sets of alphas over shared weights. A task adapts its weights under each of them and
+takes the set with the lowest loss on the images of the alpha-steps. The strongest published evidence for
+choosing an architecture by the task is of this kind (NFTS, ICLR 2024).
 
 Shapes: N sets of alphas; everything else as in ``episode_problem``.
 """

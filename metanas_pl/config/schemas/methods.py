@@ -46,8 +46,8 @@ class NASConfig:
     the outer steps both start ``outer_t_factor`` times as high. They fall in equal ratios, from the end of
     the warm-up until ``outer_t_until`` of the training is over. Validation and test take the last values.
     ``alpha_signal``: alphas learn from the ``gradient`` of the loss, in the inner loop as well, or from
-    the loss of the single path that an outer step samples (``path_loss``). ``choose_among``: the search keeps
-    so many sets of alphas, and each task takes the one whose support loss is lowest. Each outer step
+    the loss of the single path that an outer step samples (``path_loss``). ``choose_among``: the search
+    keeps so many sets of alphas, and each task takes the one whose support loss is lowest. Each outer step
     computes ``sampled_options`` options of every choice of an operation, drawn by their mixing weights, in
     the warm-up uniformly; None computes all.
     ``alpha_images``: the alpha-steps see the images of the w-steps (``support``), other shots of each class

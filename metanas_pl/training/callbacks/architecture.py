@@ -20,7 +20,8 @@ class ArchitectureHistory(pl.Callback):
     """Log the entropy of the alphas at each validation, and draw the cells when training ends.
 
     Files in ``run_dir``: ``cell_<name>.svg|png`` for each cell, ``alpha_history.png`` and
-    ``genotype.json``; ``pruned_options.csv`` says what meta-pruning has removed, and why. W&B and TensorBoard get the cells as images.
+    ``genotype.json``; ``pruned_options.csv`` says what meta-pruning has removed, and why. W&B and
+    TensorBoard get the cells as images.
     """
 
     def __init__(self, run_dir: str) -> None:
