@@ -169,9 +169,10 @@ def title(config: Config, module: MetaNASModule) -> str:
     """Returns one line that says what was tested, and when the result can only be chance."""
     data, adapt = config.data, module.evaluation.adapt
     empty = module.meta.head == "zero" and adapt in ("alphas", "nothing")
+    eval_seed = f"data.eval_seed {data.eval_seed}, " if data.eval_seed else ""
     return (
         f"{data.episodes_in_words()}, {module.nas.name} + {module.meta.name}, "
-        f"seed {config.seed}, evaluation.adapt={adapt}"
+        f"seed {config.seed}, {eval_seed}evaluation.adapt={adapt}"
         f"{' (the empty head stays empty: chance)' if empty else ''}"
     )
 
