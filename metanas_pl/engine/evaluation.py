@@ -46,18 +46,21 @@ def evaluated(problem: EpisodeProblem, theta: Theta) -> Evaluation:
     """Returns what comes of adapting to one episode and testing it on its queries, four ways."""
     origin, adapted, last = problem.start(theta), problem.adapt(theta), problem.n_steps
     weights, mixing = problem.at(adapted.theta, last)
-    before = problem.loop.weights_at(origin, 0), problem.at(origin, last)[1]
     queries = problem.task.query_y
 
     def accuracy(weights: Params, mixing: Mixing, norm: str = "inductive") -> Tensor:
         return sound_accuracy(problem.query_logits(weights, mixing, norm), queries)
 
     relaxed = problem.query_logits(weights, mixing)
+    if problem.network.head == "zero":  # all logits are 0: no forward pass says more
+        before = sound_accuracy(torch.where(relaxed > -torch.inf, 0, relaxed), queries)
+    else:
+        before = accuracy(problem.loop.weights_at(origin, 0), problem.at(origin, last)[1])
     return Evaluation(
         sound_accuracy(relaxed, queries),
         accuracy(weights, mixing, "transductive"),
         accuracy(weights, problem.network.space.prune(mixing)),
-        accuracy(*before),
+        before,
         F.cross_entropy(relaxed, queries),
         mixing,
         torch.stack(adapted.losses) if adapted.losses else relaxed.new_zeros(0),
