@@ -164,11 +164,10 @@ def read_rows(path: Path, ignore: Collection[str] = ("seconds",)) -> list[dict[s
 
 
 def assert_equal(left: Any, right: Any, path: str = "", tolerance: float = 0.0) -> None:
-    """Nested containers are equal; tensors bit for bit, or to an absolute tolerance."""
+    """Nested containers are equal; tensors bit for bit, or to an absolute tolerance. NaN equals NaN."""
     if isinstance(left, torch.Tensor):
-        same = left.dtype == right.dtype and torch.equal(left, right)
-        if not same and tolerance:
-            same = torch.allclose(left, right, rtol=0, atol=tolerance)
+        same = left.dtype == right.dtype and left.shape == right.shape
+        same = same and torch.allclose(left, right, rtol=0, atol=tolerance, equal_nan=True)
         difference = (left - right).abs().max() if left.is_floating_point() else "in kind"
         assert same, f"{path} differs: {difference}"
     elif isinstance(left, dict):

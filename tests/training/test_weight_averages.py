@@ -17,7 +17,14 @@ from tests.runs import assert_equal
 from tests.test_module import loader, trainer
 
 Params = dict[str, Tensor]
-PRUNES = {"meta_prune_interval": 2, "meta_prune_threshold": 0.5, "t_max": 0.01, "t_min": 0.01}
+PRUNES = {
+    "meta_prune_interval": 2,
+    "meta_prune_threshold": 0.5,
+    "meta_prune_from": 0.0,
+    "meta_prune_deviation": 0.0,
+    "t_max": 0.01,
+    "t_min": 0.01,
+}
 
 
 class Trajectory(pl.Callback):

@@ -30,7 +30,10 @@ VARIANTS = {
     "workers": ("data.num_workers=2",),
     "no_validation": ("trainer.limit_val_batches=0",),
     "min_steps": (f"trainer.min_steps={N_STEPS}", "trainer.min_epochs=2"),
-    "pruned": ("nas.meta_prune_interval=1", "nas.meta_prune_threshold=0.3", "nas.t_min=0.01"),
+    "pruned": (
+        *("nas.meta_prune_interval=1", "nas.meta_prune_threshold=0.3", "nas.t_min=0.01"),
+        *("nas.meta_prune_from=0", "nas.meta_prune_deviation=0"),
+    ),
 }
 
 
