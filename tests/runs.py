@@ -182,9 +182,17 @@ def assert_equal(left: Any, right: Any, path: str = "", tolerance: float = 0.0) 
         assert left == right, f"{path}: {left} != {right}"
 
 
-def assert_same_training(left: Path, right: Path, tolerance: float = 0.0) -> None:
-    """Two checkpoints hold the same parameters, alphas, optimizer, scheduler and step."""
+def assert_same_training(
+    left: Path, right: Path, tolerance: float = 0.0, ignore: str | None = None
+) -> None:
+    """Two checkpoints hold the same parameters, alphas, optimizer, scheduler and step.
+
+    ``ignore`` is the beginning of the names in the state of the module that may differ.
+    """
     a, b = load(left), load(right)
+    for part in (a, b) if ignore else ():
+        kept = {k: v for k, v in part["state_dict"].items() if not k.startswith(ignore)}
+        part["state_dict"] = kept
     keys = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")
     for key in keys:
         assert_equal(a[key], b[key], key, tolerance)

@@ -171,7 +171,13 @@ def test_no_meta_pruning_before_the_alphas_have_moved(step: int, pruned: bool) -
 def test_meta_pruning_compares_the_weights_of_the_method() -> None:
     """Gates of FairDARTS do not compete: three that are open stay, where a softmax would leave one."""
     gates = "metanas_pl.algorithms.nas.sampled_relaxations.sigmoid"
-    nas = {"relaxation": gates, "t_max": 1.0, "t_min": 1.0, **BY_WEIGHT, "meta_prune_threshold": 0.5}
+    nas = {
+        "relaxation": gates,
+        "t_max": 1.0,
+        "t_min": 1.0,
+        **BY_WEIGHT,
+        "meta_prune_threshold": 0.5,
+    }
     module = make_module(nas=nas)
     with torch.no_grad():
         for alpha in module.alphas.values():
