@@ -4,7 +4,7 @@ An architecture that is chosen by the images on which its weights were just adap
 it memorises them. So the alpha-steps get other shots of each class, or, where there is only one, changed
 copies of the images. DARTS splits its training set for the same reason (Liu et al. 2019, section 2.3).
 
-Shapes: S support images, C, H, W an image.
+Shapes: S support images, W of them for w-steps and A for alpha-steps; C, H, W an image.
 """
 
 from __future__ import annotations

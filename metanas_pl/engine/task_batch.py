@@ -1,7 +1,7 @@
 """Episodes as the method sees them: with the minibatches and the noise of their inner loop.
 
-Shapes: T tasks, S support images, Q queries, C, H, W an image, k inner steps, B images of a minibatch,
-O operations; ``*T`` is nothing for one task and T for the tasks of a meta-batch.
+Shapes: T tasks, S support images, Q queries, C, H, W an image, k inner steps, B images of a minibatch
+(A in an alpha-step), O operations; ``*T`` is nothing for one task and T for the tasks of a meta-batch.
 """
 
 from __future__ import annotations
