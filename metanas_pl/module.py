@@ -32,6 +32,7 @@ from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.costs import KINDS, measure
 from metanas_pl.search_spaces.genotypes.architecture import Architecture
 from metanas_pl.training.checkpointing.checkpoint import FORMAT_VERSION
+from metanas_pl.training.checkpointing.migration import with_buffers
 from metanas_pl.training.checkpointing.resume import recount_batches
 from metanas_pl.training.episode_records import ACCURACIES, DECISIONS, gathered, rows_of
 from metanas_pl.training.finite import check_finite
@@ -425,6 +426,8 @@ class MetaNASModule(EpisodesOnly):
 
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Restores them; continues with batches of another size, where it has changed."""
+        state = checkpoint.get("state_dict", {})
+        checkpoint["state_dict"] = with_buffers(state, self.state_dict())
         self.tally.n_skipped = checkpoint.get("skipped_tasks", 0)
         self.total_steps = checkpoint.get("total_steps", self.total_steps)
         self.removed = list(checkpoint.get("removed_options", []))

@@ -165,11 +165,10 @@ def read_rows(path: Path, ignore: Collection[str] = ("seconds",)) -> list[dict[s
 
 
 def assert_equal(left: Any, right: Any, path: str = "", tolerance: float = 0.0) -> None:
-    """Nested containers are equal; tensors bit for bit, or to an absolute tolerance."""
+    """Nested containers are equal; tensors bit for bit, or to an absolute tolerance. NaN equals NaN."""
     if isinstance(left, torch.Tensor):
-        same = left.dtype == right.dtype and torch.equal(left, right)
-        if not same and tolerance:
-            same = torch.allclose(left, right, rtol=0, atol=tolerance)
+        same = left.dtype == right.dtype and left.shape == right.shape
+        same = same and torch.allclose(left, right, rtol=0, atol=tolerance, equal_nan=True)
         difference = (left - right).abs().max() if left.is_floating_point() else "in kind"
         assert same, f"{path} differs: {difference}"
     elif isinstance(left, dict):
@@ -184,9 +183,17 @@ def assert_equal(left: Any, right: Any, path: str = "", tolerance: float = 0.0) 
         assert left == right, f"{path}: {left} != {right}"
 
 
-def assert_same_training(left: Path, right: Path, tolerance: float = 0.0) -> None:
-    """Two checkpoints hold the same parameters, alphas, optimizer, scheduler and step."""
+def assert_same_training(
+    left: Path, right: Path, tolerance: float = 0.0, ignore: str | None = None
+) -> None:
+    """Two checkpoints hold the same parameters, alphas, optimizer, scheduler and step.
+
+    ``ignore`` is the beginning of the names in the state of the module that may differ.
+    """
     a, b = load(left), load(right)
+    for part in (a, b) if ignore else ():
+        kept = {k: v for k, v in part["state_dict"].items() if not k.startswith(ignore)}
+        part["state_dict"] = kept
     keys = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")
     for key in keys:
         assert_equal(a[key], b[key], key, tolerance)

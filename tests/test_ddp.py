@@ -35,7 +35,10 @@ HALF = 4  # in the middle of the first of two epochs
 LONG = ["data.n_train_episodes=24", "data.meta_batch_size=4", "trainer.log_every_n_steps=1"]
 DDP = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
 ACCUMULATED = ["data.meta_batch_size=2", "trainer.accumulate_grad_batches=2"]
-PRUNED = ["nas.meta_prune_interval=3", "nas.meta_prune_threshold=0.3", "nas.t_min=0.01"]
+PRUNED = [
+    *("nas.meta_prune_interval=3", "nas.meta_prune_threshold=0.3", "nas.t_min=0.01"),
+    *("nas.meta_prune_from=0", "nas.meta_prune_deviation=0"),
+]
 
 FAILED = [5, 7, 12, 13, 14, 15]  # two of the second rank, and all of the fourth step
 PLANTED = [f"+callbacks.plant={{_target_: tests.runs.Plant, episodes: {FAILED}}}"]

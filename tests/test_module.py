@@ -31,6 +31,9 @@ from metanas_pl.errors import UserError
 from tests.conftest import TINY_SPACE, RandomEpisode, make_module, random_episode
 from tests.runs import assert_equal, compose
 
+BY_WEIGHT = {"meta_prune_threshold": 0.9, "meta_prune_from": 0.0, "meta_prune_deviation": 0.0}
+"""Meta-pruning that asks for no evidence."""
+
 
 class Episodes(torch.utils.data.Dataset[RandomEpisode]):
     """Meta-batches of random episodes."""
@@ -158,7 +161,7 @@ def test_what_rests_has_no_state_in_the_outer_optimizer() -> None:
 
 @pytest.mark.parametrize(("step", "pruned"), [(2, False), (4, True)])
 def test_no_meta_pruning_before_the_alphas_have_moved(step: int, pruned: bool) -> None:
-    nas = {"meta_prune_interval": 2, "meta_prune_threshold": 0.9, "t_min": 1e-4}
+    nas = {"meta_prune_interval": 2, "t_min": 1e-4, **BY_WEIGHT}
     module = make_module(nas=nas, meta={"outer": {"warm_up_steps": 2}})
     trainer(max_steps=step).fit(module, loader())
     operations = module.space.of_kind("operation", module.mask())
@@ -168,12 +171,18 @@ def test_no_meta_pruning_before_the_alphas_have_moved(step: int, pruned: bool) -
 def test_meta_pruning_compares_the_weights_of_the_method() -> None:
     """Gates of FairDARTS do not compete: three that are open stay, where a softmax would leave one."""
     gates = "metanas_pl.algorithms.nas.sampled_relaxations.sigmoid"
-    nas = {"relaxation": gates, "t_max": 1.0, "t_min": 1.0, "meta_prune_threshold": 0.5}
+    nas = {
+        "relaxation": gates,
+        "t_max": 1.0,
+        "t_min": 1.0,
+        **BY_WEIGHT,
+        "meta_prune_threshold": 0.5,
+    }
     module = make_module(nas=nas)
     with torch.no_grad():
         for alpha in module.alphas.values():
             alpha.fill_(-3.0)[..., :3] = torch.tensor([9.0, 5.0, 5.0])[: alpha.shape[-1]]
-    module.meta_prune()
+    module.meta_prune(module.progress)
     for mask in module.space.of_kind("operation", module.mask()).values():
         assert mask[..., :3].all() and not mask[..., 3:].any()
 
@@ -201,7 +210,7 @@ def test_a_module_can_be_copied_and_pickled(meta: str, nas: str, tmp_path: Path)
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 def test_a_schedule_needs_an_end(schedule: str) -> None:
     module = make_module(meta={"outer": {"schedule": schedule}})
-    with pytest.raises(ValueError, match=f"meta.outer.schedule={schedule} decays .* has no end"):
+    with pytest.raises(ValueError, match=f"meta.outer.schedule={schedule} goes by .* has no end"):
         trainer(max_steps=-1, max_epochs=-1).fit(module, loader())
 
 
@@ -280,11 +289,11 @@ def test_temperatures_of_an_evaluation_that_would_change_nothing(
 
 
 def test_meta_pruning_is_for_good_and_keeps_one_primitive_of_an_edge() -> None:
-    module = make_module(nas={"t_min": 0.01, "meta_prune_threshold": 0.9})
+    module = make_module(nas={"t_min": 0.01, **BY_WEIGHT})
     with torch.no_grad():
         for alpha in module.alphas.values():
             alpha.copy_(torch.randn_like(alpha))
-    module.meta_prune()
+    module.meta_prune(module.progress)
     for name, mask in module.mask().items():
         assert mask.all() if "pair" in name else (mask.sum(-1) == 1).all()
     with torch.no_grad():
@@ -293,7 +302,7 @@ def test_meta_pruning_is_for_good_and_keeps_one_primitive_of_an_edge() -> None:
     for name, weight in module.mixing().items():
         assert (weight[~module.mask()[name]] == 0).all()
 
-    copy = make_module(nas={"t_min": 0.01, "meta_prune_threshold": 0.9})
+    copy = make_module(nas={"t_min": 0.01, **BY_WEIGHT})
     copy.load_state_dict(module.state_dict())
     assert_equal(copy.mask(), module.mask())
 
@@ -311,12 +320,12 @@ NASBENCH201 = {
 def test_weights_of_what_meta_pruning_switched_off_are_left_out(
     rule: str, space: dict[str, Any], monkeypatch: Any
 ) -> None:
-    nas = {"t_min": 0.01, "meta_prune_threshold": 0.9}
+    nas = {"t_min": 0.01, **BY_WEIGHT}
     module = make_module(rule, space=space, nas=nas, meta={"gradient_order": "exact"})
     with torch.no_grad():
         for alpha in module.alphas.values():
             alpha.copy_(torch.randn_like(alpha))
-    module.meta_prune()
+    module.meta_prune(module.progress)
     network, episode = module.learner.network(3, module.mask(), 0.0), random_episode()
     unused = network.unused
 
@@ -338,11 +347,11 @@ def test_weights_of_what_meta_pruning_switched_off_are_left_out(
 def test_meta_pruning_leaves_a_primitive_that_a_genotype_may_name() -> None:
     primitives = ["none", "skip_connect", "conv_3x3"]
     space = {**TINY_SPACE, "primitives": primitives, "pair_inputs": False}
-    module = make_module(space=space, nas={"t_max": 1.0, "t_min": 1.0, "meta_prune_threshold": 0.9})
+    module = make_module(space=space, nas={"t_max": 1.0, "t_min": 1.0, **BY_WEIGHT})
     with torch.no_grad():
         for alpha in module.alphas.values():
             alpha.copy_(torch.tensor([9.0, 0.0, 1.0]).expand_as(alpha))
-    module.meta_prune()
+    module.meta_prune(module.progress)
     expected = torch.tensor([True, False, True])
     assert all(torch.equal(mask, expected.expand_as(mask)) for mask in module.mask().values())
     pruned = module.space.prune(module.mixing())
@@ -411,7 +420,7 @@ def test_evaluation_of_an_episode_does_not_depend_on_its_neighbours_or_on_theta_
         alone = RandomEpisode(*(part[t : t + 1] for part in episode))
         single = module.learner.evaluate(module.theta(), alone, **args)
         torch.testing.assert_close(single.loss[0], together.loss[t], rtol=1e-4, atol=1e-5)
-    assert all(torch.equal(before[k], v) for k, v in module.state_dict().items())
+    assert_equal(module.state_dict(), before)
 
 
 def test_other_ways_need_an_empty_head() -> None:
@@ -558,7 +567,7 @@ def test_lr_find_suggests_an_outer_rate_and_leaves_the_rest_as_it_was(
     assert len(found.results["lr"]) == 20 and rate in found.results["lr"]
     assert module.learning_rate == module.meta.outer.weight_lr == rate
     assert module.hparams["meta"]["outer"]["weight_lr"] == rate
-    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+    assert_equal(module.state_dict(), before)
     trains = trainer(max_steps=1)
     trains.fit(module, data)
     assert trains.optimizers[0].param_groups[0]["initial_lr"] == rate

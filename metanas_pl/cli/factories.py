@@ -62,17 +62,17 @@ def trained_module(checkpoint: Checkpoint, config: Config) -> MetaNASModule:
     Raises:
         UserError: the parameters are not those of the network that its hyper-parameters describe.
     """
-    known, state = checkpoint["hyper_parameters"], checkpoint["state_dict"]
+    known, content = checkpoint["hyper_parameters"], dict(checkpoint)
     check_builder(known["space"])
-    check_sizes(known, state, f"ckpt_path={config.ckpt_path}")
+    check_sizes(known, checkpoint["state_dict"], f"ckpt_path={config.ckpt_path}")
     seeds = {"seed": config.seed, "eval_seed": config.data.eval_seed}
     module = MetaNASModule(**{**known, **seeds, "evaluation": config.evaluation})
+    module.on_load_checkpoint(content)
     try:
-        module.load_state_dict(state)
+        module.load_state_dict(content["state_dict"])
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"ckpt_path={config.ckpt_path} is damaged: {reason}") from error
-    module.on_load_checkpoint(dict(checkpoint))
     return module
 
 

@@ -4,7 +4,7 @@ An architecture that is chosen by the images on which its weights were just adap
 it memorises them. So the alpha-steps get other shots of each class, or, where there is only one, changed
 copies of the images. DARTS splits its training set for the same reason (Liu et al. 2019, section 2.3).
 
-Shapes: S support images, C, H, W an image.
+Shapes: S support images, W of them for w-steps and A for alpha-steps; C, H, W an image.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def split_rows(
 ) -> tuple[Int[Tensor, " W"], Int[Tensor, " A"]]:
     """Returns the rows of the w-steps and those of the alpha-steps: every class shares out its shots.
 
-    Of an odd number the w-steps get the larger part.
+    Of an odd number the w-steps get the larger part. Classes take turns, so that any number of leading rows
+    holds about as many of each.
 
     >>> train, arch = split_rows(torch.tensor([0, 1, 0, 1, 0, 1]), torch.Generator())
     >>> len(train), len(arch), sorted(torch.cat([train, arch]).tolist())
@@ -63,8 +64,9 @@ def split_rows(
     order = torch.randperm(len(y), generator=generator)
     of_class = y[order]
     number = torch.tensor([int((of_class[:i] == c).sum()) for i, c in enumerate(of_class)])
-    for_weights = number % 2 == 0
-    return order[for_weights].sort().values, order[~for_weights].sort().values
+    in_turn = (number * (of_class.max() + 1) + of_class).argsort()
+    order, for_weights = order[in_turn], number[in_turn] % 2 == 0
+    return order[for_weights], order[~for_weights]
 
 
 def changed_copies(

@@ -1,7 +1,7 @@
 """Episodes as the method sees them: with the minibatches and the noise of their inner loop.
 
-Shapes: T tasks, S support images, Q queries, C, H, W an image, k inner steps, B images of a minibatch,
-O operations; ``*T`` is nothing for one task and T for the tasks of a meta-batch.
+Shapes: T tasks, S support images, Q queries, C, H, W an image, k inner steps, B images of a minibatch
+(A in an alpha-step), O operations; ``*T`` is nothing for one task and T for the tasks of a meta-batch.
 """
 
 from __future__ import annotations
@@ -188,10 +188,13 @@ def _for_alphas(
     if not splits(inner.alpha_images, y):
         return train, arch, changed_copies(x, generator)
     of_weights, of_alphas = split_rows(y, generator)
+    own, others = (
+        rows[minibatches(len(rows), inner.batch_size, inner.steps, generator)]
+        for rows in (of_weights, of_alphas)
+    )
+    own = own[:, torch.arange(train.shape[1]) % own.shape[1]]
     moving = torch.arange(inner.steps)[:, None] < inner.arch_steps  # later w-steps take all
-    train = torch.where(moving, of_weights[train % len(of_weights)], train)
-    arch = of_alphas[arch[:, : len(of_alphas)] % len(of_alphas)]
-    return train, arch, None
+    return torch.where(moving, own, train), others, None
 
 
 def _widened(row: _Draws, widths: tuple[int, int], blank: int) -> _Draws:

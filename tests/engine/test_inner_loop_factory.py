@@ -32,7 +32,7 @@ SPACES: dict[str, dict[str, Any]] = {
         "cells_per_stage": 1,
     },
 }
-INNER = {"steps": 2, "test_steps": 8, "test_arch_steps": 8, "alpha_lr": 0.3, "optimizer": "adam"}
+INNER = {"steps": 2, "test_steps": 12, "test_arch_steps": 12, "alpha_lr": 0.3, "optimizer": "adam"}
 
 
 def make(space: str, method: str, **cost: Any) -> MetaNASModule:
@@ -86,7 +86,7 @@ def test_alphas_decay_as_in_adamw_and_stay_where_nothing_asks_them_to_move() -> 
     module = MetaNASModule(space=TINY_SPACE, image_shape=(1, 12, 12))
     inner, theta = module.meta.inner, module.theta()
     assert (inner.alpha_optimizer, inner.beta1, inner.alpha_weight_decay) == ("adam", 0.0, 1e-3)
-    loop = module.learner.loops.make(theta, module.learner.training_schedule())
+    loop = module.learner.loops.make(theta, module.learner.training_schedule(module.progress))
     optimizer = loop.optimizers({}, 0, torch.tensor(5))[1]
     name = next(name for name, alpha in theta.alphas.items() if alpha.numel() > 5)
     start, gradient = torch.full((6,), 2.0), torch.tensor([0.0, 1.0, -1.0, 1e-3, 2.0, -3.0])
@@ -115,7 +115,7 @@ def test_the_slope_of_an_update_is_bounded_where_a_gradient_goes_through_it(
     meta, nas = {"gradient_order": order, "inner": inner}, {"needs_weight_step": unrolls}
     module = make_module("maml", meta=meta, nas=nas)
     theta = module.theta()
-    loop = module.learner.loops.make(theta, module.learner.training_schedule())
+    loop = module.learner.loops.make(theta, module.learner.training_schedule(module.progress))
     names = ("head.bias", next(iter(theta.alphas)))
     slopes = []
     for name, optimizer in zip(names, loop.optimizers({}, 0, torch.tensor(3)), strict=True):
@@ -139,10 +139,12 @@ def test_the_first_step_from_an_empty_head_is_the_same_for_any_number_of_ways(wa
         space=conv4, nas={"search": False}, meta={"inner": inner}, image_shape=(1, 16, 16), n_ways=4
     )
     theta, learner = module.theta(), module.learner
-    tasks = learner.prepare(theta, random_episode(tasks=1, ways=ways, size=16), 0, 1, None)
+    schedule = InnerSchedule((1.0,), 0, 1.0)
+    episode = random_episode(tasks=1, ways=ways, size=16)
+    tasks = learner.prepare(theta, episode, 0, schedule, None)
     data, network = task(tasks, 0), learner.network(ways, {}, 0.0)._replace(grouped=False)
     origin = network.start(theta, data.support, 1.0)
-    inner_loop = learner.loops.make(theta, InnerSchedule((1.0,), 0, 1.0))
+    inner_loop = learner.loops.make(theta, schedule)
     adapted = adapt(network.objective(), origin, data.support, inner_loop)
 
     features = module.space.features(data.support.x, {}, Context())

@@ -24,7 +24,10 @@ def gradients(module: Any, episode: Any) -> Any:
 @pytest.mark.parametrize("backend", ["loop", "vmap", "grouped"])
 @pytest.mark.parametrize("rule", ["reptile", "maml"])
 def test_the_mean_is_that_of_the_other_tasks(rule: str, backend: str) -> None:
-    module, episode = make_module(rule, meta={"backend": backend}), random_episode(3)
+    module = make_module(rule, meta={"backend": backend}).double()
+    single = random_episode(3)
+    parts = (part.double() if part.is_floating_point() else part for part in single)
+    episode = RandomEpisode(*parts)
     others = RandomEpisode(*(part[[0, 2]] for part in episode))
     expected = gradients(module, others)
     episode.query_x[1, 0, 0, 3, 3] = NAN

@@ -3,7 +3,7 @@
 Two sampled options are a paired comparison on the same tasks (ProxylessNAS, Cai et al. 2019); one is a
 single path (SPOS, Guo et al. 2020). Either costs little more than a fixed network.
 
-Shapes: ``*E`` edges or nodes, O options of one choice.
+Shapes: T tasks, ``*E`` edges or nodes, O options of one choice.
 """
 
 from __future__ import annotations

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
 
 if TYPE_CHECKING:
     from metanas_pl.types import Settings
@@ -22,6 +26,15 @@ MOVED = {
 }
 """Beginnings of the dotted paths of functions, until format 1 and now."""
 ORDERS = {"displacement": "displacement", "endpoint": "first_order", "trajectory": "exact"}
+BEFORE_FORMAT_4 = {
+    "outer_t_factor": 1.0,
+    "alpha_images": "support",
+    "meta_prune_from": 0.0,
+    "meta_prune_deviation": 0.0,
+}
+"""Settings of the NAS method for what was always done until format 3."""
+BUFFERS_OF_FORMAT_4 = ("evidence.", "usual_loss")
+"""Beginnings of the names of what earlier checkpoints do not hold."""
 SOFTMAX = "metanas_pl.algorithms.nas.relaxations.softmax"
 
 
@@ -35,7 +48,24 @@ def migrated(known: Settings, version: int) -> Settings:
         known = _of_format_2(known)
     if version < 3:  # until then the seed of the run decided about test episodes, too
         known = {**known, "eval_seed": known["seed"]}
+    if version < 4:
+        known = {**known, "nas": {**known["nas"], **BEFORE_FORMAT_4}}
     return known
+
+
+def with_buffers(state: Mapping[str, Tensor], of_module: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns a state with the buffers that it lacks since format 4: no evidence, no usual loss.
+
+    Args:
+        state: of the checkpoint.
+        of_module: that of the module which is to have it; its values do not matter.
+    """
+    start = {
+        name: torch.full_like(value, torch.nan if name == "usual_loss" else 0.0)
+        for name, value in of_module.items()
+        if name.startswith(BUFFERS_OF_FORMAT_4)
+    }
+    return {**start, **state}
 
 
 def _of_format_2(known: Settings) -> Settings:

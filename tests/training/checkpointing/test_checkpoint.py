@@ -19,8 +19,11 @@ from metanas_pl.config import Config, NASConfig, plain
 from metanas_pl.engine.space_factory import build_space, check_builder, complete
 from metanas_pl.training.checkpointing import checkpoint
 from metanas_pl.training.checkpointing.checkpoint import FORMAT_VERSION
-from metanas_pl.training.checkpointing.migration import MOVED
+from metanas_pl.training.checkpointing.migration import BEFORE_FORMAT_4, BUFFERS_OF_FORMAT_4, MOVED
 from tests import runs
+
+AS_BEFORE_FORMAT_4 = [f"nas.{name}={value}" for name, value in BEFORE_FORMAT_4.items()]
+"""A run that goes on from an earlier checkpoint says that it searches as that did."""
 
 
 @pytest.fixture
@@ -41,9 +44,19 @@ def test_the_version_is_in_it(written: dict[str, Any]) -> None:
     assert written["format_version"] == FORMAT_VERSION
 
 
+def as_format_3(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The same checkpoint as it was before the search asked for evidence."""
+    old = {**deepcopy(checkpoint), "format_version": 3}
+    for name in BEFORE_FORMAT_4:
+        del old["hyper_parameters"]["nas"][name]
+    for name in [name for name in old["state_dict"] if name.startswith(BUFFERS_OF_FORMAT_4)]:
+        del old["state_dict"][name]
+    return old
+
+
 def as_format_2(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The same checkpoint as it was when one seed decided about all episodes."""
-    old = {**deepcopy(checkpoint), "format_version": 2}
+    old = {**as_format_3(checkpoint), "format_version": 2}
     for group in ("hyper_parameters", "datamodule_hyper_parameters"):
         del old[group]["eval_seed"]
     return old
@@ -73,7 +86,7 @@ def as_format_1(checkpoint: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("version", [FORMAT_VERSION + 1, -1, "1", None, True])
 def test_a_newer_or_unknown_version(written: dict[str, Any], tmp_path: Path, version: Any) -> None:
     written["format_version"] = version
-    with pytest.raises(ValueError, match=r"x\.ckpt has format version .*reads 0 to 3: update"):
+    with pytest.raises(ValueError, match=r"x\.ckpt has format version .*reads 0 to 4: update"):
         evaluated(written, tmp_path)
 
 
@@ -90,15 +103,45 @@ def test_one_without_version_and_with_fewer_settings_goes_on(
     torch.save(written, tmp_path / "old.ckpt")
     options = [
         *runs.tiny(images, tmp_path / "run", draws=True),
+        *AS_BEFORE_FORMAT_4,
         f"ckpt_path={tmp_path / 'old.ckpt'}",
     ]
     with pytest.warns(UserWarning, match=r"best\.ckpt of this run is gone"):  # none lies beside it
         results = train.run(runs.compose(options))
     assert results["train/outer_steps"] == 2
     before = json.loads((finished / "results.json").read_text())
-    assert results["test/accuracy"] == before["test/accuracy"]
+    held = "test/accuracy_arm_frozen"  # alpha-steps see other images than before
+    assert results[held] == before[held]
+    restored = dict(evaluated(written, tmp_path).state_dict())
+    runs.assert_equal({k: restored[k] for k in written["state_dict"]}, dict(written["state_dict"]))
+
+
+def test_a_search_of_an_earlier_checkpoint_keeps_its_rules_and_begins_without_evidence(
+    written: dict[str, Any], tmp_path: Path
+) -> None:
+    old = as_format_3(written)
+    module = evaluated(old, tmp_path)
+    nas = module.nas
+    assert (nas.outer_t_factor, nas.alpha_images) == (1.0, "support")
+    assert (nas.meta_prune_from, nas.meta_prune_deviation) == (0.0, 0.0)
+    state = module.state_dict()
+    added = state.keys() - old["state_dict"].keys()
+    assert added == {k for k in state if k.startswith("evidence.")} | {"usual_loss"}
+    assert not any(state[name].any() for name in added - {"usual_loss"})
+    assert state["usual_loss"].isnan()
+
+
+def test_a_search_of_this_format_keeps_its_evidence(
+    written: dict[str, Any], tmp_path: Path
+) -> None:
+    """The second of two outer steps moved the alphas."""
     module = evaluated(written, tmp_path)
-    runs.assert_equal(dict(module.state_dict()), dict(written["state_dict"]))
+    assert module.nas.alpha_images == "held_out"
+    for name, evidence in module.evidence.value().items():
+        choices = evidence.weight[..., :1].expand(evidence.weight.shape)
+        assert torch.equal(evidence.weight, choices), name
+        assert evidence.weight.shape[-1] == 1 or evidence.weight.max() == 1
+    assert module.usual_loss.isfinite()
 
 
 def test_the_test_episodes_of_an_earlier_checkpoint_are_those_of_its_seed(
@@ -111,7 +154,7 @@ def test_the_test_episodes_of_an_earlier_checkpoint_are_those_of_its_seed(
     assert (config.seed, config.data.eval_seed) == (7, 7)
     module = trained_module(app.read_checkpoint(str(tmp_path / "old.ckpt")), config)
     assert (module.seed, module.eval_seed) == (7, 7)
-    options = [*runs.tiny(images, tmp_path / "run"), "seed=7"]
+    options = [*runs.tiny(images, tmp_path / "run"), "seed=7", *AS_BEFORE_FORMAT_4]
     options.append(f"ckpt_path={tmp_path / 'old.ckpt'}")
     with pytest.raises(ValueError, match=r"old\.ckpt .* it was trained with data\.eval_seed=7"):
         train.run(runs.compose(options))
