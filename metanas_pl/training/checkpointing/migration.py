@@ -28,6 +28,7 @@ MOVED = {
 ORDERS = {"displacement": "displacement", "endpoint": "first_order", "trajectory": "exact"}
 BEFORE_FORMAT_4 = {
     "outer_t_factor": 1.0,
+    "sampled_options": None,
     "alpha_images": "support",
     "meta_prune_from": 0.0,
     "meta_prune_deviation": 0.0,
