@@ -18,6 +18,7 @@ from metanas_pl.search_spaces.costs import measure
 from metanas_pl.types import Theta
 
 SCHEDULE = {"t_max": 1.0, "t_min": 0.05, "temperature_schedule": "linear", "threshold": 0.01}
+SCHEDULE |= {"outer_t_factor": 1.0, "sampled_options": None, "alpha_images": "support"}
 REPTILE = {
     "meta_gradient": "metanas_pl.algorithms.meta.meta_gradients.reptile",
     "gradient_order": "displacement",
