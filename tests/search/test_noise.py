@@ -134,6 +134,7 @@ def decided(module: Any) -> torch.Tensor:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("nas", "rate"), [(PATH, 0.05), (DARTS, 0.02)], ids=["path", "darts"])
 def test_noise_decides_nothing(nas: dict[str, Any], rate: float) -> None:
     outer = {"warm_up_steps": STEPS // 4, "schedule": "cosine", "alpha_lr": rate}
@@ -154,6 +155,7 @@ def test_noise_decides_nothing(nas: dict[str, Any], rate: float) -> None:
     assert agree <= sum(chances) + 3 * spread
 
 
+@pytest.mark.slow
 def test_settings_that_ask_for_no_evidence_do_decide_on_noise() -> None:
     outer = {"warm_up_steps": 10, "schedule": "cosine", "alpha_lr": 0.05}
     module, open_choices = searched(OLD, outer, 0)

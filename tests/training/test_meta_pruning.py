@@ -30,7 +30,7 @@ PRUNES = {"meta_prune_interval": 2, "meta_prune_threshold": 0.5, "meta_prune_dev
 
 class Episodes(torch.utils.data.Dataset[RandomEpisode]):
     def __len__(self) -> int:
-        return 8
+        return 4
 
     def __getitem__(self, index: int) -> RandomEpisode:
         return random_episode(seed=index)
@@ -40,8 +40,8 @@ def trained(nas: dict[str, Any], ckpt_path: Path | None = None, save_at: Path | 
     """A module after eight outer steps, the first of which are warm-up."""
 
     class Save(pl.Callback):
-        def on_train_batch_end(self, run: pl.Trainer, *args: Any) -> None:
-            if save_at and run.global_step == 4:
+        def on_train_epoch_end(self, run: pl.Trainer, *args: Any) -> None:
+            if save_at and run.current_epoch == 0:
                 run.save_checkpoint(save_at)
 
     torch.manual_seed(0)
@@ -53,7 +53,7 @@ def trained(nas: dict[str, Any], ckpt_path: Path | None = None, save_at: Path | 
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        max_steps=8,
+        max_epochs=2,
         limit_val_batches=0,
         callbacks=[Save()],
     )
