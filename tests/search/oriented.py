@@ -20,7 +20,7 @@ from metanas_pl.search_spaces.ops.layers import Conv
 if TYPE_CHECKING:
     from metanas_pl.types import Settings
 
-SIDE, LAG = 16, 4
+SIDE, LAG = 12, 4
 ECHOES = {"train": (-1.0, 1.0), "val": (-0.9, 0.9), "test": (-0.95, 0.95)}
 ALONG = ("row", "column")
 

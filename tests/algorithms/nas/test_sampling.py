@@ -47,7 +47,7 @@ def test_equal_generators_draw_the_same() -> None:
 
 @pytest.mark.parametrize("usual", [0.0, 1.7])
 def test_the_mean_over_paths_is_the_gradient_of_the_expected_loss(usual: float) -> None:
-    """Two choices of three options: nine paths, whose losses are anything. Any usual loss gives the same."""
+    """Two choices of three options make nine paths, of any losses. What is usual does not matter."""
     losses = torch.randn(3, 3, dtype=torch.float64)
     logits = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
     chances = torch.softmax(logits, -1)
