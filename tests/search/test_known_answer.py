@@ -9,17 +9,13 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+import yaml
 
 from metanas_pl import EpisodeDataModule, MetaNASModule
+from metanas_pl.cli.app import CONFIG_DIR
 from tests.search.oriented import ALONG, SIDE, make_store
 
-PATH: dict[str, Any] = {
-    **{"name": "path", "alpha_signal": "path_loss", "sampled_options": 1, "warm_up_options": 1},
-    "relaxation": "metanas_pl.algorithms.nas.sampled_relaxations.straight_through",
-    "meta_prune_relaxation": "metanas_pl.algorithms.nas.relaxations.softmax",
-    **{"outer_t_factor": 10.0, "t_max": 0.1, "t_min": 0.1, "meta_prune_interval": 10},
-}
-"""As ``configs/nas/path.yaml``."""
+PATH: dict[str, Any] = yaml.safe_load(Path(CONFIG_DIR, "nas", "path.yaml").read_text())
 STEPS, WARM_UP, INNER_STEPS = 80, 20, 2
 
 
@@ -43,7 +39,7 @@ def found(along: str, order: tuple[str, str], seed: int, folder: Path) -> tuple[
     outer = {"warm_up_steps": WARM_UP, "schedule": "cosine", "alpha_lr": 0.05, "weight_lr": 0.03}
     module = MetaNASModule(
         space={"name": "oriented", "builder": "tests.search.oriented.build", "order": list(order)},
-        nas=PATH,
+        nas={**PATH, "meta_prune_interval": 10},
         meta={"outer": outer, "inner": {"steps": INNER_STEPS}},
         image_shape=(1, SIDE, SIDE),
         n_ways=2,

@@ -28,7 +28,7 @@ CLOCKS: dict[str, Any] = {
     **{"meta_prune_interval": 10, "meta_prune_threshold": 0.05},
 }
 PATH: dict[str, Any] = {
-    **{"name": "path", "alpha_signal": "path_loss", "sampled_options": 1, "warm_up_options": 1},
+    **{"name": "path", "alpha_signal": "path_loss", "sampled_options": 1},
     "relaxation": "metanas_pl.algorithms.nas.sampled_relaxations.straight_through",
     "meta_prune_relaxation": "metanas_pl.algorithms.nas.relaxations.softmax",
     **CLOCKS,

@@ -20,7 +20,7 @@ from tests.conftest import RandomEpisode, make_module, random_episode
 from tests.runs import assert_equal
 
 PATH: dict[str, Any] = {
-    **{"name": "path", "alpha_signal": "path_loss", "sampled_options": 1, "warm_up_options": 1},
+    **{"name": "path", "alpha_signal": "path_loss", "sampled_options": 1},
     "relaxation": "metanas_pl.algorithms.nas.sampled_relaxations.straight_through",
     "meta_prune_relaxation": "metanas_pl.algorithms.nas.relaxations.softmax",
     **{"outer_t_factor": 10.0, "t_max": 0.1, "t_min": 0.1},
