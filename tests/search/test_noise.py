@@ -33,9 +33,10 @@ PATH: dict[str, Any] = {
     "meta_prune_relaxation": "metanas_pl.algorithms.nas.relaxations.softmax",
     **CLOCKS,
 }
-DARTS: dict[str, Any] = {"name": "darts_first_order", **CLOCKS}
+DARTS: dict[str, Any] = {"meta_prune_interval": 10}
+"""The settings of the main job."""
 OLD: dict[str, Any] = {
-    **{"t_max": 0.3, "t_min": 0.02, "meta_prune_interval": 5},
+    **{"t_max": 0.3, "t_min": 0.02, "meta_prune_interval": 5, "outer_t_factor": 1.0},
     **{"meta_prune_from": 0.0, "meta_prune_deviation": 0.0},
 }
 TASKS, STEPS = 6, 300
