@@ -15,6 +15,9 @@ ROW = {
     "accuracy_pruned": 0.5,
     "accuracy_before_adaptation": 0.25,
     "accuracy_arm_frozen": 0.25,
+    "choices_changed": 0.5,
+    "choices_in_reach": 1.0,
+    "set_of_alphas": 0,
     "options_pruned": 1,
     "seconds": 0.1,
 }
