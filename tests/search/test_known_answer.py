@@ -14,7 +14,7 @@ from metanas_pl import EpisodeDataModule, MetaNASModule
 from tests.search.oriented import ALONG, SIDE, make_store
 
 PATH: dict[str, Any] = {
-    **{"name": "path", "alpha_signal": "path_loss", "sampled_options": 1, "warm_up_options": 1},
+    **{"name": "path", "alpha_signal": "path_loss", "sampled_options": 1},
     "relaxation": "metanas_pl.algorithms.nas.sampled_relaxations.straight_through",
     "meta_prune_relaxation": "metanas_pl.algorithms.nas.relaxations.softmax",
     **{"outer_t_factor": 10.0, "t_max": 0.1, "t_min": 0.1, "meta_prune_interval": 10},

@@ -28,15 +28,16 @@ CLOCKS: dict[str, Any] = {
     **{"meta_prune_interval": 10, "meta_prune_threshold": 0.05},
 }
 PATH: dict[str, Any] = {
-    **{"name": "path", "alpha_signal": "path_loss", "sampled_options": 1, "warm_up_options": 1},
+    **{"name": "path", "alpha_signal": "path_loss", "sampled_options": 1},
     "relaxation": "metanas_pl.algorithms.nas.sampled_relaxations.straight_through",
     "meta_prune_relaxation": "metanas_pl.algorithms.nas.relaxations.softmax",
     **CLOCKS,
 }
-DARTS: dict[str, Any] = {"name": "darts_first_order", **CLOCKS}
+DARTS: dict[str, Any] = {"name": "darts_first_order", "sampled_options": None, **CLOCKS}
 OLD: dict[str, Any] = {
     **{"t_max": 0.3, "t_min": 0.02, "meta_prune_interval": 5},
     **{"meta_prune_from": 0.0, "meta_prune_deviation": 0.0},
+    **{"outer_t_factor": 1.0, "sampled_options": None},
 }
 TASKS, STEPS = 6, 300
 
