@@ -27,7 +27,7 @@ def test_the_outer_clock_falls_in_equal_ratios_between_warm_up_and_its_end() -> 
     factors = [outer_factor(NAS, at(step)) for step in (0, 20, 35, 50, 65, 80, 100)]
     assert factors == pytest.approx([16, 16, 8, 4, 2, 1, 1])
     assert outer_factor(NAS, at(5, math.inf, 0)) == 16
-    assert outer_factor(NASConfig(), at(0)) == 1
+    assert outer_factor(NASConfig(outer_t_factor=1.0), at(0)) == 1
 
 
 def test_both_ends_of_the_inner_clock_follow_the_outer_one() -> None:

@@ -36,8 +36,9 @@ PATH: dict[str, Any] = {
 DARTS: dict[str, Any] = {"meta_prune_interval": 10}
 """The settings of the main job."""
 OLD: dict[str, Any] = {
-    **{"t_max": 0.3, "t_min": 0.02, "meta_prune_interval": 5, "outer_t_factor": 1.0},
+    **{"t_max": 0.3, "t_min": 0.02, "meta_prune_interval": 5},
     **{"meta_prune_from": 0.0, "meta_prune_deviation": 0.0},
+    **{"outer_t_factor": 1.0, "sampled_options": None},
 }
 TASKS, STEPS = 6, 300
 
