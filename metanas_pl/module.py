@@ -239,7 +239,8 @@ class MetaNASModule(EpisodesOnly):
             found = {name: of_path(loss - usual, taken) for name, taken in part.items()}
         else:
             gradients = {n: a.grad for n, a in self.alphas.items() if a.grad is not None}
-            found = {name: of_step(gradient, part[name]) for name, gradient in gradients.items()}
+            alive = self.mask()
+            found = {n: of_step(gradient, part[n], alive[n]) for n, gradient in gradients.items()}
         self.evidence.add(found, self.total_steps)
 
     def _note_loss(self, loss: Tensor) -> None:

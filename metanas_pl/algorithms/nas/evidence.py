@@ -28,8 +28,7 @@ class Evidence(NamedTuple):
         squares: squares of these weights.
         first: gradients, less the mean over the options of the choice that took part; of a single path
             its loss, less what is usual.
-        second: squares of these, times n / (n - 1) for n options: so much larger they would be without
-            the mean, which takes a part of each.
+        second: squares of these, scaled to be those of options that do not differ (see ``of_step``).
     """
 
     weight: Float[Tensor, "*E O"]
@@ -43,12 +42,21 @@ def none_yet(alpha: Float[Tensor, "*E O"]) -> Evidence:
     return Evidence(*(torch.zeros_like(alpha) for _ in Evidence._fields))
 
 
-def of_step(gradient: Float[Tensor, "*E O"], part: Bool[Tensor, "*E O"]) -> Evidence:
+def of_step(
+    gradient: Float[Tensor, "*E O"],
+    part: Bool[Tensor, "*E O"],
+    alive: Bool[Tensor, "*E O"] | None = None,
+) -> Evidence:
     """Returns the evidence of one outer step.
+
+    The squares are those of the gradients less their mean, times a / (a - 1) for a options that may take
+    part. Two options that do not differ then have the error that their difference has, however many are
+    sampled in a step: a smaller sample makes each gradient less certain, but it is shared less often.
 
     Args:
         gradient: its meta-gradient.
         part: options that took part.
+        alive: options that may take part; None: the same.
 
     >>> of_step(torch.tensor([1.0, 3.0]), torch.tensor([True, True])).first
     tensor([-1.,  1.])
@@ -57,7 +65,8 @@ def of_step(gradient: Float[Tensor, "*E O"], part: Bool[Tensor, "*E O"]) -> Evid
     n = took.sum(-1, keepdim=True)
     weight = took * (n > 1)  # alone, an option is compared with nothing
     centred = (gradient - (gradient * took).sum(-1, keepdim=True) / n.clamp_min(1)) * weight
-    second = centred.square() * n / (n - 1).clamp_min(1)
+    a = (part if alive is None else alive).to(gradient).sum(-1, keepdim=True)
+    second = centred.square() * a / (a - 1).clamp_min(1)
     return Evidence(weight, weight, centred, second)
 
 
