@@ -37,8 +37,9 @@ class MetaTest(SearchStep):
     def adapted(self) -> list[Theta]:
         """The adaptations alone, by a loop over modules."""
         inner, size = self.meta.inner, self.size
-        temps = self.learner.test_schedule(self.plan).temperatures
-        tasks = self.learner.prepare(self.theta, self.episode, 0, size.steps, None)
+        schedule = self.learner.test_schedule(self.plan)
+        temps = schedule.temperatures
+        tasks = self.learner.prepare(self.theta, self.episode, 0, schedule, None)
         rates = inner.weight_lr, inner.alpha_lr, inner.alpha_weight_decay
         settings = Settings(*rates, temps, self.nas.threshold, self.plan.arch_steps)
         each = (task(tasks, t) for t in range(size.tasks))

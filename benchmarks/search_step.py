@@ -15,7 +15,7 @@ from metanas_pl.data.episodes.dataset import Episode
 from metanas_pl.engine.episode_learner import EpisodeLearner
 from metanas_pl.search_spaces.cells.supernet import Supernet
 from metanas_pl.search_spaces.costs import measure
-from metanas_pl.types import Theta
+from metanas_pl.types import OuterProgress, Theta
 
 SCHEDULE = {"t_max": 1.0, "t_min": 0.05, "temperature_schedule": "linear", "threshold": 0.01}
 SCHEDULE |= {"outer_t_factor": 1.0, "sampled_options": None, "alpha_images": "support"}
@@ -72,8 +72,9 @@ class SearchStep:
     def reference(self) -> Theta:
         """The same by a loop over modules."""
         inner = self.meta.inner
-        temps = self.learner.training_schedule().temperatures
-        tasks = self.learner.prepare(self.theta, self.episode, 0, inner.steps, None)
+        schedule = self.learner.training_schedule(OuterProgress())
+        temps = schedule.temperatures
+        tasks = self.learner.prepare(self.theta, self.episode, 0, schedule, None)
         rates = inner.weight_lr, inner.alpha_lr, inner.alpha_weight_decay
         settings = Settings(*rates, temps, self.nas.threshold, inner.steps)
         return reptile_gradient(self.plain, self.theta, tasks, settings)

@@ -103,6 +103,14 @@ def finished(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
+def _one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training in a test takes one process unless the test asks for more."""
+    from metanas_pl.cli import devices
+
+    monkeypatch.setattr(devices, "n_cores", lambda: 1)
+
+
+@pytest.fixture(autouse=True)
 def _alike() -> Iterator[None]:
     """Every test begins with the same seed and leaves the settings of the process as they were.
 

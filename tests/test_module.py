@@ -91,7 +91,9 @@ def data(images: Path) -> EpisodeDataModule:
 @pytest.mark.parametrize("rule", ["reptile", "fomaml"])
 def test_an_outer_step_moves_everything_but_the_empty_head(rule: str) -> None:
     inner = {"steps": 2, "alpha_weight_decay": 0.0}
-    module = make_module(rule, nas={"threshold": 0.0}, meta={"inner": inner})
+    module = make_module(
+        rule, nas={"threshold": 0.0, "sampled_options": None}, meta={"inner": inner}
+    )
     before = {k: p.clone() for k, p in module.named_parameters()}
     trainer(max_steps=1).fit(module, loader())
     for name, parameter in module.named_parameters():

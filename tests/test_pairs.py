@@ -25,7 +25,7 @@ METAS = (
 ).split()
 NASES = (
     "darts_first_order darts_second_order darts_second_order_fd joint gdas snas drnas "  # noqa: SIM905
-    "pc_darts fair_darts darts_minus sdarts tse_darts fixed random"
+    "pc_darts fair_darts darts_minus sdarts tse_darts path fixed random"
 ).split()
 REFUSED = {
     ("protonet", nas): "looks at the w-step"
@@ -42,6 +42,7 @@ def covering_design() -> set[tuple[str, str]]:
     """Every NAS method with FOMAML, and every other meta-learner with one method of each kind, in turn."""
     others = [meta for meta in METAS if meta != "fomaml"]
     pairs = {("fomaml", nas) for nas in NASES} | {("maml", "fixed"), ("reptile", "random")}
+    pairs |= {("maml", "path"), ("reptile", "path")}
     return pairs | {(meta, kind[i % 4]) for kind in KINDS for i, meta in enumerate(others)}
 
 
@@ -80,7 +81,9 @@ def values(group: str, name: str) -> dict[str, Any]:
 def make(meta: str, nas: str, tmp_path: Path, **more: Any) -> MetaNASModule:
     torch.manual_seed(0)
     nas_values, meta_values, space = values("nas", nas), values("meta", meta), dict(SPACE)
-    nas_values |= {"t_max": 1.0, "t_min": 1.0, "threshold": 0.0}
+    nas_values |= {"t_max": 1.0, "t_min": 1.0, "outer_t_factor": 1.0, "threshold": 0.0}
+    if nas != "path":
+        nas_values["sampled_options"] = None
     if nas == "pc_darts":
         nas_values["partial_channels"] = 2
     if nas == "fixed":
@@ -118,12 +121,14 @@ def moves(meta: str, nas: str, module: MetaNASModule, part: str, name: str) -> b
             return config.head == "learned"
         if config.step_norms and name in affine_norms(module.space):
             return False  # each inner step has its own
-        return None if nas in ("gdas", "random") else True
+        return None if nas in ("gdas", "random", "path") else True
     alpha = name.removeprefix("rate:")
     if part == "alphas" or alpha in module.alphas:
         decided = alpha.endswith(("pair_0", "edge_0")) and module.alphas[alpha].numel() == 1
+        if nas == "path":  # in a first step no loss is usual, and there is nothing to compare with
+            return None if alpha != name else False
         return not decided and nas != "random"
-    if nas in ("gdas", "random"):
+    if nas in ("gdas", "random", "path"):
         return None
     if meta == "mamlpp" and not name.startswith(STEP):
         return None  # rates of what the other inner step reads
@@ -132,7 +137,7 @@ def moves(meta: str, nas: str, module: MetaNASModule, part: str, name: str) -> b
 
 def test_the_design_covers_what_can_clash() -> None:
     design = covering_design()
-    assert {nas for kind in KINDS for nas in kind} | {"fixed", "random"} == set(NASES)
+    assert {nas for kind in KINDS for nas in kind} | {"fixed", "random", "path"} == set(NASES)
     for meta in METAS:
         assert all(any((meta, nas) in design for nas in kind) for kind in KINDS)
     for nas in NASES:
@@ -257,6 +262,8 @@ CASES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"head": "prototypes", "inner": {"batch_size": 5}}),
     ({}, {"adapts": "none", "head": "prototypes", "gradient_order": "displacement"}),
     ({}, {"rates": "metanas_pl.algorithms.inner_rates.per_parameter"}),
+    ({"choose_among": 2, "alpha_signal": "path_loss", "sampled_options": 1}, {}),
+    ({"choose_among": 2}, {"inner": {"state": "carried"}}),
 ]
 
 

@@ -13,6 +13,7 @@ from metanas_pl.config import EvaluationConfig
 from metanas_pl.data.episodes.dataset import Episode, collate
 from metanas_pl.engine.metrics import pixel_nearest_neighbour
 from metanas_pl.module import MetaNASModule
+from metanas_pl.types import OuterProgress
 from tests.algorithms.parallel.test_backends import SPACES
 from tests.conftest import make_module
 
@@ -131,10 +132,11 @@ def test_episodes_of_one_size_take_the_plain_way() -> None:
     """No masks, so nothing is slower: they are None."""
     module = module_of()
     even = collate(uneven_episodes([([2, 2], [1, 1])] * 2))
-    tasks = module.learner.prepare(module.theta(), even, 0, 2, None)
+    schedule = module.learner.training_schedule(OuterProgress())
+    tasks = module.learner.prepare(module.theta(), even, 0, schedule, None)
     assert tasks.support.real is tasks.support.ways is tasks.query_real is None
     uneven = collate(uneven_episodes())
-    tasks = module.learner.prepare(module.theta(), uneven, 0, 2, None)
+    tasks = module.learner.prepare(module.theta(), uneven, 0, schedule, None)
     assert tasks.n_ways == 4 and tasks.support.ways is not None
     assert tasks.support.ways.sum(1).tolist() == [4, 2, 3]
     assert tasks.support.real is not None and tasks.support.real.sum(1).tolist() == [8, 4, 6]

@@ -1,6 +1,7 @@
 """What one inner step looks at: batches of the support set, relaxation and loss, the adapting point.
 
-Shapes: S support images, B of them in a w-step, A in an alpha-step, C, H, W an image, N ways, k steps,
+Shapes: S support images, R rows of the alpha-steps, B and A of them in a w- and an alpha-step, C, H, W an
+image, N ways, k steps,
 O operations; ``*T`` is nothing for one task and T for the tasks of a meta-batch.
 """
 
@@ -46,7 +47,8 @@ class Support(NamedTuple):
         real: 1 for a row with an image, 0 for one that fills up a smaller episode; such rows have a label
             below 0 and come last. None: all are images.
         ways: which classes the episode has; None: all.
-        arch_x: images of the alpha-steps, row by row; None takes ``x``.
+        arch_x, arch_y: images and labels of the alpha-steps, row by row; None takes ``x`` and ``y``.
+        arch_real: as ``real``, of these; None: all are images.
     """
 
     x: Float[Tensor, "*T S C H W"]
@@ -57,16 +59,20 @@ class Support(NamedTuple):
     noise: Params | None = None
     real: Float[Tensor, "*T S"] | None = None
     ways: Bool[Tensor, "*T N"] | None = None
-    arch_x: Float[Tensor, "*T S C H W"] | None = None
+    arch_x: Float[Tensor, "*T R C H W"] | None = None
+    arch_y: Int[Tensor, "*T R"] | None = None
+    arch_real: Float[Tensor, "*T R"] | None = None
 
     def train(self, step: int) -> Batch:
         """Returns the batch of the w-step."""
-        return self._take(self.x, self.train_index[step], step, 0)
+        return self._take((self.x, self.y, self.real), self.train_index[step], step, 0)
 
     def arch(self, step: int) -> Batch:
         """Returns the batch of the alpha-step."""
-        images = self.x if self.arch_x is None else self.arch_x
-        return self._take(images, self.arch_index[step], step, 1)
+        rows = self.arch_index[step]
+        if self.arch_x is None or self.arch_y is None:
+            return self._take((self.x, self.y, self.real), rows, step, 1)
+        return self._take((self.arch_x, self.arch_y, self.arch_real), rows, step, 1)
 
     @property
     def n_ways(self) -> Int[Tensor, ""]:
@@ -81,11 +87,14 @@ class Support(NamedTuple):
         """Returns all of it as one batch, without noise."""
         return Batch(self.x, self.y, real=self.real, ways=self.ways)
 
-    def _take(self, images: Tensor, rows: Tensor, step: int, which: int) -> Batch:
+    def _take(
+        self, images: tuple[Tensor, Tensor, Tensor | None], rows: Tensor, step: int, which: int
+    ) -> Batch:
         drop = None if self.drop_path is None else self.drop_path[step, which, ..., : len(rows)]
         noise = None if self.noise is None else {k: n[step, which] for k, n in self.noise.items()}
-        real = None if self.real is None else self.real[rows]
-        return Batch(images[rows], self.y[rows], drop, noise, real, self.ways)
+        x, y, all_real = images
+        real = None if all_real is None else all_real[rows]
+        return Batch(x[rows], y[rows], drop, noise, real, self.ways)
 
 
 class Objective(NamedTuple):

@@ -18,14 +18,6 @@ class Rule(NamedTuple):
 
 RULES = (
     Rule(
-        lambda nas, meta: nas.choose_among > 1 and nas.alpha_signal == "path_loss",
-        "a path has no set of alphas to choose: set nas.choose_among=1",
-    ),
-    Rule(
-        lambda nas, meta: nas.choose_among > 1 and meta.inner.state == "carried",
-        "carried inner states belong to one architecture: set nas.choose_among=1",
-    ),
-    Rule(
         lambda nas, meta: nas.needs_weight_step and meta.adapts == "none",
         "the NAS method looks at the w-step, and with meta.adapts=none there is none",
     ),
@@ -59,6 +51,14 @@ RULES = (
         lambda nas, meta: meta.gradient_order != "exact" and not meta.rates.endswith(".constant"),
         "learned inner rates need a meta-gradient through the inner loop: one with "
         "meta.gradient_order=exact, as maml or mamlpp",
+    ),
+    Rule(
+        lambda nas, meta: nas.choose_among > 1 and nas.alpha_signal == "path_loss",
+        "a path has no set of alphas to choose: set nas.choose_among=1",
+    ),
+    Rule(
+        lambda nas, meta: nas.choose_among > 1 and meta.inner.state == "carried",
+        "carried inner states belong to one architecture: set nas.choose_among=1",
     ),
 )
 

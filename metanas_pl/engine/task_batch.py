@@ -6,6 +6,7 @@ Shapes: T tasks, S support images, Q queries, C, H, W an image, k inner steps, B
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -21,6 +22,10 @@ from metanas_pl.types import Episodes, Params
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
+
+
+IGNORED = -100
+"""Label of a row without an image, as in the episodes."""
 
 
 class TaskBatch(NamedTuple):
@@ -43,13 +48,12 @@ class TaskBatch(NamedTuple):
 
 
 class _Draws(NamedTuple):
-    """Minibatches of both passes of the inner steps of one task, their noise, images of alpha-steps."""
+    """Minibatches of both passes of the inner steps of one task, and their noise."""
 
     train: Int[Tensor, "k B"]
     arch: Int[Tensor, "k A"]
     drops: Float[Tensor, "k 2 cells edges O B"] | None
     noise: Params | None
-    copies: Float[Tensor, "S C H W"] | None = None
 
 
 def task(tasks: TaskBatch, t: int) -> TaskBatch:
@@ -104,7 +108,7 @@ def prepare(
         drop: ``(cells, edges, O)`` of drop path, or None, and its probability.
         relaxation: how noise is drawn, or None; the shape of each alpha; whether once a task.
     """
-    rows: list[_Draws] = []
+    rows, images = list[_Draws](), list[Tensor | None]()
     ways, sizes, n_queries = _sizes(episode)
     draw, shapes, per_task = relaxation
     steps = inner.steps
@@ -121,17 +125,18 @@ def prepare(
             noise = {k: n.expand(steps, 2, *n.shape[2:]) for k, n in noise.items()}
         own = (episode.support_x[t, :size], episode.support_y[t, :size].cpu())
         train, arch, copies = _for_alphas(inner, *own, train, arch, generator)
-        if copies is not None:
-            blank = episode.support_x.shape[1] - size
-            copies = F.pad(copies, (0, 0, 0, 0, 0, 0, 0, blank))
-        rows.append(_Draws(train, arch, drops, noise, copies))
-    if any(row.copies is not None for row in rows):  # of others the images themselves
-        rows = [
-            row if row.copies is not None else row._replace(copies=x)
-            for row, x in zip(rows, episode.support_x, strict=True)
-        ]
-    widths = max(row.train.shape[1] for row in rows), max(row.arch.shape[1] for row in rows)
-    rows = [_widened(row, widths, episode.support_y.shape[1] - 1) for row in rows]
+        rows.append(_Draws(train, arch, drops, noise))
+        images.append(copies)
+    width = max(row.train.shape[1] for row in rows)
+    n_rows, arch_widths = episode.support_y.shape[1], {row.arch.shape[1] for row in rows}
+    of_arch: tuple[Tensor | None, Tensor | None, Tensor | None] = (None, None, None)
+    alike = len(arch_widths) == 1
+    if any(copies is not None for copies in images) or not (alike or _shares(inner)):
+        of_arch = _images_of_arch(episode, images, blank=not alike)
+        rows = [row._replace(arch=_padded(row.arch, max(arch_widths), n_rows)) for row in rows]
+    else:
+        rows = [row._replace(arch=_padded(row.arch, max(arch_widths), n_rows - 1)) for row in rows]
+    rows = [_widened(row, width, n_rows - 1) for row in rows]
     device = episode.support_x.device
     stacked: _Draws = pytree.tree_map(
         lambda *leaves: None if leaves[0] is None else torch.stack(leaves).to(device), *rows
@@ -140,10 +145,10 @@ def prepare(
     support = Support(
         episode.support_x,
         episode.support_y,
-        *stacked[:4],
+        *stacked,
         _real(episode.support_x, episode.support_y, sizes),
         None if present.all() else present.to(device),
-        stacked.copies,
+        *of_arch,
     )
     query_real = _real(episode.query_x, episode.query_y, n_queries)
     at_query = per_task and draw is not None
@@ -183,7 +188,7 @@ def _for_alphas(
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Returns the minibatches of both passes where the alpha-steps see images of their own, and copies."""
-    if inner.alpha_images == "support" or not (inner.arch_steps or inner.chooses):
+    if _shares(inner):
         return train, arch, None
     if not splits(inner.alpha_images, y):
         return train, arch, changed_copies(x, generator)
@@ -197,12 +202,40 @@ def _for_alphas(
     return torch.where(moving, own, train), others, None
 
 
-def _widened(row: _Draws, widths: tuple[int, int], blank: int) -> _Draws:
-    """Returns minibatches of these widths and their factors; missing ones are the row ``blank``."""
-    more, more_arch = widths[0] - row.train.shape[1], widths[1] - row.arch.shape[1]
-    if not (more or more_arch):
+def _shares(inner: InnerSteps) -> bool:
+    """Returns whether the alpha-steps take the minibatches' rows of the support set as it is."""
+    return inner.alpha_images == "support" or not (inner.arch_steps or inner.chooses)
+
+
+def _images_of_arch(
+    episode: Episodes, copies: Sequence[Tensor | None], blank: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Returns images and labels of the alpha-steps, with a last row that is blank, and which are images.
+
+    Args:
+        episode: T episodes.
+        copies: of the images of each; None takes the images.
+        blank: a minibatch may hold the blank row.
+    """
+    x = episode.support_x.clone()
+    for t, changed in enumerate(copies):
+        if changed is not None:
+            x[t, : len(changed)] = changed
+    x = F.pad(x, (0, 0, 0, 0, 0, 0, 0, 1))
+    y = F.pad(episode.support_y, (0, 1), value=IGNORED)
+    some_missing = blank or bool((episode.support_y < 0).any())
+    return x, y, (y >= 0).to(x.dtype) if some_missing else None
+
+
+def _padded(rows: Tensor, width: int, blank: int) -> Tensor:
+    """Returns minibatches of ``width`` samples; missing ones are the row ``blank``."""
+    return F.pad(rows, (0, width - rows.shape[1]), value=blank)
+
+
+def _widened(row: _Draws, width: int, blank: int) -> _Draws:
+    """Returns minibatches of the w-steps with ``width`` samples, and their factors."""
+    missing = width - row.train.shape[1]
+    if not missing:
         return row
-    train = F.pad(row.train, (0, more), value=blank)
-    arch = F.pad(row.arch, (0, more_arch), value=blank)
-    drops = None if row.drops is None else F.pad(row.drops, (0, more))
-    return row._replace(train=train, arch=arch, drops=drops)
+    drops = None if row.drops is None else F.pad(row.drops, (0, missing))
+    return row._replace(train=_padded(row.train, width, blank), drops=drops)

@@ -27,8 +27,8 @@ def reach_in_task(nas: NASConfig, meta: MetaConfig, steps: float) -> float:
 
     >>> from metanas_pl.config import InnerConfig
     >>> meta = MetaConfig(inner=InnerConfig(steps=3, alpha_lr=0.01))
-    >>> reach_in_task(NASConfig(t_max=0.1, t_min=0.1), meta, 100)
-    0.2
+    >>> f"{reach_in_task(NASConfig(t_max=0.1, t_min=0.1), meta, 100):.2g}"
+    '0.2'
     """
     at_end = training_schedule(nas, meta, OuterProgress(int(min(steps, 2**40)), min(steps, 2**40)))
     return at_end.n_alpha_steps * meta.inner.alpha_lr / nas.t_min

@@ -27,7 +27,7 @@ def finished(out: Path, pair: pairs.Pair, accuracies: np.ndarray) -> None:
 
 def test_every_method_is_in_a_pair_and_controls_come_first() -> None:
     listed = pairs.pairs()
-    assert len(listed) == len(set(listed)) == 10 + 14 - 1
+    assert len(listed) == len(set(listed)) == 10 + 15 - 1
     assert {meta for meta, _ in listed} == set(pairs.methods("meta"))
     assert {nas for _, nas in listed} == set(pairs.methods("nas"))
     assert [nas for _, nas in listed[:2]] == ["random", "fixed"]

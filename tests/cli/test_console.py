@@ -48,10 +48,12 @@ def printed(stream: io.TextIOWrapper) -> str:
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_the_header(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = strict_stream(encoding, monkeypatch)
-    config = app.to_config(compose(["space.channels=4", "run_dir=here", "nas=gdas"]))
+    config = app.to_config(
+        compose(["space.channels=4", "run_dir=here", "nas=gdas", "nas.t_max=0.3"])
+    )
     print(describe(config, make_module(config)))
     assert "T 0.3 " in printed(stream)
-    assert "0.02 (geometric)" in printed(stream)
+    assert "0.05 (geometric)" in printed(stream)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

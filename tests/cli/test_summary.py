@@ -26,22 +26,23 @@ def lines_of(*overrides: str) -> dict[str, str]:
     return {line[:10].strip(): line[10:] for line in lines}
 
 
-def test_the_default_in_nine_lines() -> None:
+def test_the_default_in_ten_lines() -> None:
     lines = lines_of("trainer.max_steps=700")
-    names = ["data", "training", "space", "nas", "meta", "inner", "outer", "test", "run"]
+    names = ["data", "training", "space", "nas", "search", "meta", "inner", "outer", "test", "run"]
     assert list(lines) == names
     assert lines["training"] == "700 outer steps x 6 tasks, 1 shot, 5 queries per class, seed 0"
     assert lines["nas"] == (
-        "darts_first_order, T 0.3 → 0.02 (geometric), threshold 0.01, meta-pruning every 5 steps"
+        "darts_first_order, T 0.05, first 20 times as high, 2 sampled options of each choice, "
+        "threshold 0.01, meta-pruning every 10 steps"
     )
     assert lines["meta"] == (
         "fomaml, adapts all weights and the alphas, head starts empty, backend grouped"
     )
     assert lines["inner"] == (
-        "sgd and adam (alphas), 3 steps, rates 0.1 (weights) 3 (head) 0.05 (alphas); 5 steps at test"
+        "sgd and adam (alphas), 3 steps, rates 0.1 (weights) 3 (head) 0.01 (alphas); 5 steps at test"
     )
     assert lines["outer"] == (
-        "adam, rates 0.01 (weights) 0.05 (alphas), cosine schedule, alphas rest for 25 steps"
+        "adam, rates 0.01 (weights) 0.02 (alphas), cosine schedule, alphas rest for 40 steps"
     )
 
 
@@ -51,17 +52,17 @@ def test_the_default_in_nine_lines() -> None:
         (
             "protonet",
             "adapts the alphas, head of class means",
-            "adam (alphas), 3 steps, rates 0.05",
+            "adam (alphas), 3 steps, rates 0.01",
         ),
         (
             "anil",
             "adapts the head and the alphas, head starts empty",
-            "rates 3 (head) 0.05 (alphas)",
+            "rates 3 (head) 0.01 (alphas)",
         ),
         (
             "boil",
             "adapts the body and the alphas, learned head",
-            "rates 0.1 (weights) 0.05 (alphas)",
+            "rates 0.1 (weights) 0.01 (alphas)",
         ),
         (
             "protomaml",
@@ -88,7 +89,7 @@ def test_what_adapts_and_at_which_rates(meta: str, adapts: str, inner: str) -> N
 
 def test_a_dirichlet_distribution_has_no_temperature() -> None:
     nas = lines_of("nas=drnas", "nas.meta_prune_interval=0")["nas"]
-    assert nas == "drnas, threshold 0.01"
+    assert nas == "drnas, 2 sampled options of each choice, threshold 0.01"
     assert "T 1," in lines_of("nas.t_max=1", "nas.t_min=1")["nas"]
 
 
@@ -96,13 +97,13 @@ def test_a_dirichlet_distribution_has_no_temperature() -> None:
 def test_the_progress_bar_shows_a_temperature_where_there_is_one(nas: str) -> None:
     options = ["space.channels=4", "run_dir=here", "meta.outer.warm_up_steps=0", f"nas={nas}"]
     module = make_module(app.to_config(runs.compose(options)))
-    seen = {"alpha/entropy": torch.tensor(0.5)}
+    seen = {"alpha/entropy": torch.tensor(0.5), "alpha/temperature": torch.tensor(0.2)}
     trainer: Any = SimpleNamespace(
         callback_metrics=seen, global_step=1, max_steps=9, training=False
     )
     module._trainer = trainer
     fields = EpisodeProgressBar().get_metrics(trainer, module)
-    assert fields.get("T") == ("0.3→0.02" if nas == "gdas" else None)
+    assert fields.get("T") == ("0.2" if nas == "gdas" else None)
 
 
 def test_a_random_architecture_has_no_temperature_and_no_rates_of_alphas() -> None:

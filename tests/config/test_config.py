@@ -48,7 +48,7 @@ from metanas_pl.config import (
         (
             NASConfig,
             {"t_max": 0.01},
-            "nas.t_min=0.02 makes no sense: must be at most nas.t_max=0.01",
+            "nas.t_min=0.05 makes no sense: must be at most nas.t_max=0.01",
         ),
         (InnerConfig, {"optimizer": "lion"}, "meta.inner.optimizer=lion.*adam, sgd"),
         (InnerConfig, {"drop_path": 1.0}, "meta.inner.drop_path=1.0"),

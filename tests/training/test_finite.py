@@ -44,7 +44,7 @@ def test_one_figure_of_one_episode(field: str, value: float) -> None:
     from metanas_pl.engine.evaluation import Evaluation
 
     figures = {name: torch.full((3,), 0.5) for name in FIELDS}
-    rest = {"mixing": {}, "inner_losses": torch.zeros(0), "alphas": {}}
+    rest = {"mixing": {}, "inner_losses": torch.zeros(0), "chosen": torch.zeros(3), "alphas": {}}
     rest |= {name: torch.zeros(3) for name in ("changed", "in_reach")}
     index = torch.tensor([4, 7, 9])
     check_finite(Evaluation(**figures, **rest), index, "val")

@@ -93,7 +93,8 @@ class EpisodeProgressBar(StepProgressBar):
         if "alpha/entropy" in shown and len(module.alphas):
             if module.nas.anneals and "alpha/temperature" in shown:
                 fields["T"] = f"{shown['alpha/temperature'].item():.2g}"
-            fields["open"] = f"{shown['alpha/open_choices'].item():.0f}"
+            if "alpha/open_choices" in shown:
+                fields["open"] = f"{shown['alpha/open_choices'].item():.0f}"
             fields["entropy"] = f"{shown['alpha/entropy'].item():.2f}"
         elapsed = time.perf_counter() - self._begin
         steps = trainer.global_step - self._first_step

@@ -213,5 +213,5 @@ def test_a_dotted_path_is_a_source(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["mnist", "no.such.module", "metanas_pl.data.no_function"])
 def test_an_unknown_source_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="choose one of cifar_fs, .*, folder, glyphs"):
+    with pytest.raises(ValueError, match="choose one of attributes, cifar_fs, .*, folder, glyphs"):
         prepare_source(name, DataRequest(tmp_path))
