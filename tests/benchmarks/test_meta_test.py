@@ -15,7 +15,7 @@ def test_both_sides_adapt_alike() -> None:
     result, reference = step.evaluate(), step.adapted()
     assert result.accuracy.shape == (TINY.tasks,)
     learner, schedule = step.learner, step.learner.test_schedule(step.plan)
-    tasks = learner.prepare(step.theta, step.episode, 0, TINY.steps, None)
+    tasks = learner.prepare(step.theta, step.episode, 0, schedule, None)
     network = learner.network(TINY.n_ways, {}, step.nas.test_threshold)
     inner = learner.loops.make(step.theta, schedule)
     for t, expected in enumerate(reference):
