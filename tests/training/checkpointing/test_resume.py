@@ -24,6 +24,7 @@ OPTIONS = (
     "meta.inner.drop_path=0.2",
     "trainer.log_every_n_steps=2",
 )
+CONSTANT = ("meta.outer.schedule=constant", "nas.outer_t_factor=1")
 VARIANTS = {
     "fresh": (),
     "carried": ("meta.inner.state=carried",),
@@ -188,21 +189,21 @@ def test_another_network_is_refused(
     images: Path, undisturbed: dict[str, Path], tmp_path: Path
 ) -> None:
     arguments = [*options(images, tmp_path, "fresh"), f"ckpt_path={undisturbed['fresh']}"]
-    for override in ("space.channels=5", "meta.inner.steps=3", "nas.t_min=0.07"):
+    for override in ("space.channels=5", "meta.inner.steps=3", "nas.t_min=0.04"):
         group = override.split(".")[0]
         with pytest.raises(ValueError, match=f"ckpt_path.*trained with {group}="):
             train.run(runs.compose([*arguments, override]))
 
 
 def test_a_finished_run_is_prolonged(images: Path, tmp_path: Path) -> None:
-    """The constant schedule does not know how long the run is, so a longer one is a prolonged one.
+    """Constant schedules do not know how long the run is, so a longer one is a prolonged one.
 
     Evidence does: it fades over a share of the training.
     """
     lasts = []
     for lengths in ((3, 4, N_STEPS), (N_STEPS,)):  # at the end of an epoch, in the middle of one
         folder = tmp_path / str(len(lengths))
-        arguments = [*options(images, folder, "fresh"), "meta.outer.schedule=constant"]
+        arguments = [*options(images, folder, "fresh"), *CONSTANT]
         for n_steps in lengths:
             more = [f"trainer.max_steps={n_steps}", "resume=auto"]
             train.run(runs.compose([*arguments, *more]))
