@@ -72,10 +72,13 @@ def test_whole_passes_count_every_class_alike() -> None:
 def test_changed_copies_are_of_the_same_rows(images: str, shots: int) -> None:
     episode = random_episode(shots=shots)
     support = prepared(episode, images).support
-    assert support.arch_x is not None and support.arch_x.shape == support.x.shape
-    assert not torch.equal(support.arch_x, support.x)
+    assert support.arch_x is not None and support.arch_y is not None and support.arch_real is None
+    copies, blank = support.arch_x.split([support.x.shape[1], 1], dim=1)
+    assert (blank == 0).all() and (support.arch_y[:, -1] < 0).all()
+    assert torch.equal(support.arch_y[:, :-1], support.y)
+    assert not torch.equal(copies, support.x)
     assert torch.equal(support.train_index, support.arch_index)
-    for left, right in zip(support.x.flatten(0, 1), support.arch_x.flatten(0, 1), strict=True):
+    for left, right in zip(support.x.flatten(0, 1), copies.flatten(0, 1), strict=True):
         assert torch.corrcoef(torch.stack([left.flatten(), right.flatten()]))[0, 1] > 0
 
 
