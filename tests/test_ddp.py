@@ -53,7 +53,7 @@ METHODS = {
     "meta_sgd": ["nas=gdas"],
     "mamlpp": ["nas=drnas", "meta.options={multi_step_until: 8, second_order_from: 5}"],
     # Damped until its system is positive definite: otherwise rounding grows, in one process, too.
-    "imaml": ["nas.t_min=0.3", "meta.options={cg_steps: 5, damping: 100}"],
+    "imaml": ["nas.t_max=0.3", "nas.t_min=0.3", "meta.options={cg_steps: 5, damping: 100}"],
     "protonet": ["nas=random"],
     "protomaml": ["nas=snas"],
 }

@@ -65,7 +65,7 @@ def test_on_a_full_disk_the_last_good_checkpoint_stays(
 
 @pytest.mark.slow
 def test_a_signal_to_one_rank_ends_both_with_a_checkpoint(images: Path, tmp_path: Path) -> None:
-    options = [*runs.tiny(images), "trainer=ddp"]
+    options = [*runs.tiny(images), "trainer=ddp", "trainer.devices=2"]
     options += ["trainer.accelerator=cpu", "trainer.max_steps=9", "hydra.run.dir=run"]
     send = "+callbacks.send={_target_: tests.runs.Send, step: 3, name: SIGUSR1, rank: 1}"
     done = runs.execute("train", [*options, send], tmp_path)
@@ -79,7 +79,7 @@ def test_a_signal_to_one_rank_ends_both_with_a_checkpoint(images: Path, tmp_path
 def test_the_death_of_a_rank_ends_the_other_with_its_name(
     rank: int, images: Path, tmp_path: Path
 ) -> None:
-    options = [*runs.tiny(images), "trainer=ddp"]
+    options = [*runs.tiny(images), "trainer=ddp", "trainer.devices=2"]
     options += ["trainer.accelerator=cpu", "trainer.max_steps=2", "hydra.run.dir=run"]
     kill = f"{{_target_: tests.runs.Send, step: 2, name: SIGKILL, rank: {rank}}}"
     done = runs.execute("train", [*options, f"+callbacks.kill={kill}"], tmp_path)
