@@ -149,3 +149,22 @@ def make_module(rule: str = "reptile", /, **changes: Any) -> Any:
     settings.setdefault("n_ways", 3)
     settings.setdefault("image_shape", (1, 12, 12))
     return MetaNASModule(**settings)
+
+
+def trainer(**options: Any) -> Any:
+    """Lightning's Trainer on one CPU process, without files and bars; one epoch unless told otherwise."""
+    import pytorch_lightning as pl
+
+    return pl.Trainer(
+        **{
+            "accelerator": "cpu",
+            "devices": 1,
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "max_epochs": 1,
+            "num_sanity_val_steps": 0,
+            **options,
+        }
+    )

@@ -28,7 +28,7 @@ from metanas_pl.cli import app, factories
 from metanas_pl.config import EvaluationConfig
 from metanas_pl.engine import episode_learner
 from metanas_pl.errors import UserError
-from tests.conftest import TINY_SPACE, RandomEpisode, make_module, random_episode
+from tests.conftest import TINY_SPACE, RandomEpisode, make_module, random_episode, trainer
 from tests.runs import assert_equal, compose
 
 BY_WEIGHT = {"meta_prune_threshold": 0.9, "meta_prune_from": 0.0, "meta_prune_deviation": 0.0}
@@ -47,22 +47,6 @@ class Episodes(torch.utils.data.Dataset[RandomEpisode]):
 
 def loader() -> DataLoader[RandomEpisode]:
     return DataLoader(Episodes(), batch_size=None)
-
-
-def trainer(**options: Any) -> pl.Trainer:
-    return pl.Trainer(
-        **{
-            "accelerator": "cpu",
-            "devices": 1,
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "max_epochs": 1,
-            "num_sanity_val_steps": 0,
-            **options,
-        }
-    )
 
 
 @pytest.fixture(autouse=True)

@@ -16,20 +16,19 @@ import json
 import statistics
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from omegaconf import OmegaConf
 from torchmetrics.functional.regression import kendall_rank_corrcoef
 
+from benchmarks.controls import from_file
 from benchmarks.cpu_time import CPUTime
 from benchmarks.search import known_table
 from metanas_pl import MetaNASModule
-from metanas_pl.cli import app
-from metanas_pl.config import EvaluationConfig
+from metanas_pl.config import EvaluationConfig, NASConfig
 from metanas_pl.search_spaces.ops.names import PRIMITIVES
 
 Judgement = dict[str, Any]
@@ -37,23 +36,15 @@ WARM_UP, PRUNE_INTERVAL = 10, 10
 """Outer steps; the search is short."""
 
 
-def settings_of(nas: str) -> dict[str, Any]:
-    """Returns the settings of a NAS method as its file has them."""
-    values = OmegaConf.to_container(OmegaConf.load(Path(app.CONFIG_DIR, "nas", f"{nas}.yaml")))
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()} | {
-        "meta_prune_interval": PRUNE_INTERVAL
-    }
-
-
 def searched(nas: str, data: str, seed: int, seconds: float) -> MetaNASModule:
     """Returns the supernet that a NAS method has trained for so many seconds of CPU time."""
     pl.seed_everything(seed, verbose=False)
     outer = {**known_table.OUTER, "warm_up_steps": WARM_UP}
     shape = known_table.shape_of(data)
+    nas_of_file = replace(from_file(NASConfig, "nas", nas), meta_prune_interval=PRUNE_INTERVAL)
     module = MetaNASModule(
         known_table.SPACE,
-        settings_of(nas),
+        nas_of_file,
         {"outer": outer},
         image_shape=shape,
         n_ways=5,

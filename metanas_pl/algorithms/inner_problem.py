@@ -1,8 +1,7 @@
 """What one inner step looks at: batches of the support set, relaxation and loss, the adapting point.
 
 Shapes: S support images, R rows of the alpha-steps, B and A of them in a w- and an alpha-step, C, H, W an
-image, N ways, k steps,
-O operations; ``*T`` is nothing for one task and T for the tasks of a meta-batch.
+image, N ways, k steps, O operations; ``*T`` is nothing for one task and T for the tasks of a meta-batch.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from metanas_pl.config import ARMS
 from metanas_pl.engine.metrics import mean_interval95, paired_gain95
 from metanas_pl.training.episode_records import ACCURACIES, ARM, DECISIONS
 from metanas_pl.utils.files import csv_table, write_whole
@@ -33,13 +34,8 @@ GAINS = {
     "own_minus_shuffled": (f"{ARM}own", f"{ARM}shuffled"),
 }
 """Paired differences of accuracies."""
-OTHER_ARMS = {
-    "own": "the task's own alphas, held",
-    "same_group": "alphas of a task of the group",
-    "other_group": "alphas of a task of another group",
-    "shuffled": "own alphas, options shuffled",
-}
 GAINS_IN_WORDS = {
+    "adaptation_gain": "gain of adapting the alphas",
     "own_minus_frozen": "own alphas, held, over the meta-alphas",
     "own_minus_same_group": "own over those of the group",
     "own_minus_other_group": "own over those of another group",
@@ -166,9 +162,7 @@ def print_table(results: Results, title: str) -> None:
         ("accuracy, inductive, hard-pruned", "test/accuracy_pruned"),
         ("accuracy, transductive, relaxed", "test/accuracy_transductive"),
         ("accuracy before adaptation (0 inner steps)", "test/accuracy_before_adaptation"),
-        ("accuracy, alphas held still", f"test/{ARM}frozen"),
-        ("gain of adapting the alphas (paired)", "test/adaptation_gain"),
-        *((f"accuracy, {whose}", f"test/{ARM}{arm}") for arm, whose in OTHER_ARMS.items()),
+        *((f"accuracy, {whose}", f"test/{ARM}{arm}") for arm, whose in ARMS.items()),
         *((f"{words} (paired)", f"test/{gain}") for gain, words in GAINS_IN_WORDS.items()),
         ("lost by hard pruning (paired)", "test/pruning_loss"),
         ("nearest neighbour on pixels", "test/pixel_nn_accuracy"),

@@ -68,7 +68,14 @@ __all__ = [
 ]
 
 
-ARMS = ("frozen", "own", "same_group", "other_group", "shuffled")
+ARMS = {
+    "frozen": "alphas held still",
+    "own": "the task's own alphas, held",
+    "same_group": "alphas of another task of the group",
+    "other_group": "alphas of a task of another group",
+    "shuffled": "own alphas, options shuffled",
+}
+"""Whose alphas a test also tries, and in words."""
 
 
 @dataclass
@@ -77,7 +84,7 @@ class EvaluationConfig:
 
     ``t_max``, ``t_min`` and ``threshold`` take the place of those of the NAS method (``test_threshold``).
 
-    ``arms``: whose alphas the test also tries, held still (``metanas_pl.engine.arms``).
+    ``arms``: whose alphas the test also tries, held still (``ARMS``).
     ``other_data``: the stores need not be those of the training.
     """
 
@@ -92,7 +99,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         for arm in self.arms:
-            check_choice("evaluation.arms", arm, ARMS)
+            check_choice("evaluation.arms", arm, tuple(ARMS))
         check_choice("evaluation.adapt", self.adapt, ("both", "weights", "alphas", "nothing"))
         check_numbers("evaluation", self, "steps", 1)
         check_most("evaluation", self, "steps", MOST_STEPS)

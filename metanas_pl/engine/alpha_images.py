@@ -13,9 +13,9 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from metanas_pl.data.episodes.transforms import warp
 from metanas_pl.errors import UserError
 
 if TYPE_CHECKING:
@@ -79,9 +79,5 @@ def changed_copies(
     torch.Size([3, 1, 8, 8])
     """
     turn, scale, right, down = (2 * torch.rand(4, len(x), generator=generator) - 1).to(x)
-    angle, factor = math.radians(ROTATION) * turn, 1 + SCALE * scale
-    cos, sin = factor * angle.cos(), factor * angle.sin()
-    shift = 2 * SHIFT * torch.stack([right, down])
-    rows = [torch.stack([cos, -sin, shift[0]], -1), torch.stack([sin, cos, shift[1]], -1)]
-    grid = F.affine_grid(torch.stack(rows, 1), list(x.shape), align_corners=False)
-    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+    shift = 2 * SHIFT * torch.stack([right, down], -1)
+    return warp(x, math.radians(ROTATION) * turn, 1 + SCALE * scale, shift)

@@ -18,15 +18,6 @@ from metanas_pl.types import Alphas, Mask
 if TYPE_CHECKING:
     from jaxtyping import Int
 
-ARMS = {
-    "frozen": "the meta-alphas",
-    "own": "those adapted to this task",
-    "same_group": "those adapted to another task of the same group",
-    "other_group": "those adapted to a task of another group",
-    "shuffled": "those adapted to this task, with the options of each choice permuted",
-}
-"""Whose alphas each arm takes."""
-
 
 def shuffled(alphas: Alphas, mask: Mask, index: Int[torch.Tensor, " T"], seed: int) -> Alphas:
     """Returns alphas whose alive options have changed places, in each choice of each task.

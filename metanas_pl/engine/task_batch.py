@@ -16,16 +16,13 @@ from torch.utils import _pytree as pytree
 
 from metanas_pl.algorithms.inner_problem import Support
 from metanas_pl.algorithms.noise import drop_path, episode_generator, minibatches
+from metanas_pl.data.episodes.dataset import IGNORED, Episode
 from metanas_pl.engine.alpha_images import changed_copies, split_rows, splits
 from metanas_pl.engine.method_functions import Draw
 from metanas_pl.types import Episodes, Params
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
-
-
-IGNORED = -100
-"""Label of a row without an image, as in the episodes."""
 
 
 class TaskBatch(NamedTuple):
@@ -59,16 +56,6 @@ class _Draws(NamedTuple):
 def task(tasks: TaskBatch, t: int) -> TaskBatch:
     """Returns task ``t`` of a meta-batch."""
     return pytree.tree_map(lambda leaf: leaf[t] if isinstance(leaf, Tensor) else leaf, tasks)
-
-
-class Pooled(NamedTuple):
-    """Episodes whose support set holds their queries, too (``metanas_pl.types.Episodes``)."""
-
-    support_x: Tensor
-    support_y: Tensor
-    query_x: Tensor
-    query_y: Tensor
-    index: Tensor  # type: ignore[assignment]  # shadows tuple.index
 
 
 class InnerSteps(NamedTuple):
@@ -161,7 +148,7 @@ def pooled(episode: Episodes) -> Episodes:
     y = torch.cat([episode.support_y, episode.query_y], 1)
     order = (y < 0).int().argsort(stable=True, dim=1)
     images = order.view(*order.shape, 1, 1, 1).expand_as(x)
-    return Pooled(
+    return Episode(
         x.gather(1, images), y.gather(1, order), episode.query_x, episode.query_y, episode.index
     )
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from metanas_pl.config import EvaluationConfig
-from metanas_pl.engine.arms import ARMS, shuffled
+from metanas_pl.config import ARMS, EvaluationConfig
+from metanas_pl.engine.arms import shuffled
 from tests.conftest import RandomEpisode, make_module, random_episode
 
 LIVELY = {"inner": {"alpha_lr": 0.5, "weight_lr": 0.05, "steps": 3, "test_steps": 4}}

@@ -13,6 +13,7 @@ import yaml
 
 from metanas_pl import EpisodeDataModule, MetaNASModule
 from metanas_pl.cli.app import CONFIG_DIR
+from tests import conftest
 from tests.search.oriented import ALONG, SIDE, make_store
 
 PATH: dict[str, Any] = yaml.safe_load(Path(CONFIG_DIR, "nas", "path.yaml").read_text())
@@ -45,16 +46,8 @@ def found(along: str, order: tuple[str, str], seed: int, folder: Path) -> tuple[
         n_ways=2,
         seed=seed,
     )
-    trainer = pl.Trainer(
-        max_steps=STEPS,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        use_distributed_sampler=False,
+    trainer = conftest.trainer(
+        max_steps=STEPS, limit_val_batches=0, use_distributed_sampler=False, max_epochs=-1
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

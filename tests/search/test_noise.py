@@ -20,6 +20,7 @@ from metanas_pl.algorithms.nas.relaxations import softmax
 from metanas_pl.algorithms.nas.sampling import path_gradient
 from metanas_pl.engine.episode_learner import EpisodeLearner
 from metanas_pl.types import Alphas, Mask, OuterProgress, Theta
+from tests import conftest
 from tests.conftest import RandomEpisode
 
 SPACE = {"channels": 4, "n_cells": 3, "n_nodes": 2, "reductions": [0, 1], "stem_stride": 2}
@@ -113,16 +114,8 @@ def searched(nas: dict[str, Any], outer: dict[str, Any], seed: int) -> tuple[Any
     learner = NoisyLearner(module.space, module.nas, module.meta)
     learner.draws = torch.Generator().manual_seed(1000 + seed)
     module.learner = learner
-    trainer = pl.Trainer(
-        max_steps=STEPS,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        callbacks=[watch],
+    trainer = conftest.trainer(
+        max_steps=STEPS, limit_val_batches=0, callbacks=[watch], max_epochs=-1
     )
     loader = DataLoader(Nothing(), batch_size=None)
     trainer.fit(module, loader, loader)

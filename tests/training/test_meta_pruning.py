@@ -16,6 +16,7 @@ from metanas_pl.config import NASConfig, OuterConfig
 from metanas_pl.training.meta_pruning import SearchEvidence, is_due, pruned
 from metanas_pl.training.outer_optimizer import check_end
 from metanas_pl.types import OuterProgress
+from tests import conftest
 from tests.conftest import RandomEpisode, make_module, random_episode
 from tests.runs import assert_equal
 
@@ -46,17 +47,7 @@ def trained(nas: dict[str, Any], ckpt_path: Path | None = None, save_at: Path | 
 
     torch.manual_seed(0)
     module = make_module("fomaml", nas=nas, meta={"outer": {"warm_up_steps": 2}})
-    run = pl.Trainer(
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        max_epochs=2,
-        limit_val_batches=0,
-        callbacks=[Save()],
-    )
+    run = conftest.trainer(max_epochs=2, limit_val_batches=0, callbacks=[Save()])
     loader = DataLoader(Episodes(), batch_size=None)
     run.fit(module, loader, loader, ckpt_path=ckpt_path, weights_only=True)
     return module
