@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from metanas_pl.algorithms.inner_optimizers import AdamState, States
-from metanas_pl.algorithms.nas.evidence import of_path, of_step
-from metanas_pl.algorithms.nas.relaxations import entropy, n_open, softmax
 from metanas_pl.config import (
     EvaluationConfig,
     MetaConfig,
@@ -22,27 +21,33 @@ from metanas_pl.config import (
     plain,
 )
 from metanas_pl.config.compatibility import check_strategy, check_temperatures
-from metanas_pl.engine.arms import shuffled
-from metanas_pl.engine.choosing import member
+from metanas_pl.engine.arms import accuracies_of_arms
 from metanas_pl.engine.episode_learner import EpisodeLearner
 from metanas_pl.engine.evaluation import Evaluation
 from metanas_pl.engine.metrics import EpisodeMean
 from metanas_pl.engine.space_factory import build_space, complete
 from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.costs import KINDS, measure
-from metanas_pl.search_spaces.genotypes.architecture import Architecture
 from metanas_pl.training.checkpointing.checkpoint import FORMAT_VERSION
 from metanas_pl.training.checkpointing.migration import with_buffers
 from metanas_pl.training.checkpointing.resume import recount_batches
-from metanas_pl.training.episode_records import ACCURACIES, DECISIONS, gathered, rows_of
+from metanas_pl.training.episode_records import (
+    ACCURACIES,
+    ARM,
+    DECISIONS,
+    GAINS,
+    gains,
+    gathered,
+    rows_of,
+)
 from metanas_pl.training.finite import check_finite
 from metanas_pl.training.gradient_injection import InjectGradient
-from metanas_pl.training.meta_pruning import SearchEvidence, is_due, pruned
+from metanas_pl.training.meta_architecture import MetaArchitecture
 from metanas_pl.training.outer_optimizer import check_end, make_outer_optimizer
 from metanas_pl.training.rate_schedules import fraction_of_time, learning_rate_factor
 from metanas_pl.training.skipped_tasks import TaskTally
 from metanas_pl.training.unsupported import EpisodesOnly, check_batch
-from metanas_pl.types import Alphas, Mask, Mixing, OuterProgress, Theta
+from metanas_pl.types import OuterProgress
 from metanas_pl.utils.lightning_private import averages_buffers, trainer_of
 
 if TYPE_CHECKING:
@@ -53,11 +58,7 @@ if TYPE_CHECKING:
     from metanas_pl.types import Checkpoint, Episodes, Settings
 
 
-LOSS_SHARE = 0.1
-"""Share of a step in the running mean of the query loss."""
-
-
-class MetaNASModule(EpisodesOnly):
+class MetaNASModule(MetaArchitecture, EpisodesOnly):
     """Meta-learn a network's weights together with its architecture.
 
     Args:
@@ -77,8 +78,6 @@ class MetaNASModule(EpisodesOnly):
     normal: (...
     """
 
-    usual_loss: Tensor
-
     def __init__(
         self,
         space: SpaceConfig | Settings | None = None,
@@ -90,42 +89,31 @@ class MetaNASModule(EpisodesOnly):
         seed: int = 0,
         eval_seed: int = 0,
     ) -> None:
-        super().__init__()
         if len(image_shape) != 3 or any(size < 1 for size in image_shape):
             raise UserError(f"image_shape={image_shape} makes no sense: give (C, H, W)")
         channels, height, width = image_shape  # of a checkpoint it is a list
         space = complete(space or {})
-        self.nas: NASConfig = from_plain(NASConfig, nas or {})
-        self.meta: MetaConfig = from_plain(MetaConfig, meta or {})
-        self.evaluation: EvaluationConfig = from_plain(EvaluationConfig, evaluation or {})
-        check_temperatures(self.nas, self.evaluation)
-        self.image_shape, self.n_ways = (channels, height, width), n_ways
-        self.seed, self.eval_seed = seed, eval_seed
+        nas, meta = from_plain(NASConfig, nas or {}), from_plain(MetaConfig, meta or {})
+        evaluation = from_plain(EvaluationConfig, evaluation or {})
+        check_temperatures(nas, evaluation)
+        shape = (channels, height, width)
+        built = build_space(space, nas, shape, n_ways)
+        costs = {kind: measure(built, kind, shape) for kind in KINDS}
+        super().__init__(EpisodeLearner(built, nas, meta, costs.get(nas.cost.kind)), seed)
+        self.meta, self.evaluation, self.costs = meta, evaluation, costs
+        self.image_shape, self.n_ways, self.eval_seed = shape, n_ways, eval_seed
         self.save_hyperparameters(
             {
                 "space": space,
-                "nas": plain(self.nas),
-                "meta": plain(self.meta),
-                "evaluation": plain(self.evaluation),
+                "nas": plain(nas),
+                "meta": plain(meta),
+                "evaluation": plain(evaluation),
                 "image_shape": list(image_shape),
                 "n_ways": n_ways,
                 "seed": seed,
                 "eval_seed": eval_seed,
             }
         )
-        self.space = build_space(space, self.nas, self.image_shape, n_ways)
-        self.costs = {kind: measure(self.space, kind, self.image_shape) for kind in KINDS}
-        cost = self.costs.get(self.nas.cost.kind)
-        self.learner = EpisodeLearner(self.space, self.nas, self.meta, cost)
-        self.alphas = nn.ParameterDict(self.learner.initial_alphas())
-        for name, alpha in self.alphas.items():
-            self.register_buffer(f"alive_{name}", torch.ones_like(alpha, dtype=torch.bool))
-        self.evidence = SearchEvidence(dict(self.alphas.items()))
-        self.register_buffer("usual_loss", torch.tensor(math.nan))
-        self.removed: list[dict[str, Any]] = []
-        self.hyper_names, self.hyper = list[str](), nn.ParameterList()
-        hyper = self.learner.loops.hyper(self.learner.one_set(self.theta()))
-        self.hyper_names, self.hyper = list(hyper), nn.ParameterList(hyper.values())
         self.carried_states: States | None = None
         self.total_steps, self.is_timed = 1.0, False
         self.tally = TaskTally()
@@ -133,41 +121,10 @@ class MetaNASModule(EpisodesOnly):
             {
                 f"{stage}_{name}": EpisodeMean()
                 for stage in ("val", "test")
-                for name in (*ACCURACIES, *DECISIONS, "loss")
+                for name in (*ACCURACIES, *DECISIONS, *GAINS, "loss")
             }
         )
         self.test_rows: Rows = []
-
-    # -- theta --------------------------------------------------------------------------------
-
-    def theta(self) -> Theta:
-        """Returns everything meta-learned, detached from the autograd graph."""
-        weights = {name: p.detach() for name, p in self.space.named_parameters()}
-        alphas = {name: a.detach() for name, a in self.alphas.items()}
-        hyper = zip(self.hyper_names, self.hyper, strict=True)
-        return Theta(weights, alphas, {name: h.detach() for name, h in hyper})
-
-    def mask(self) -> Mask:
-        """Returns alphas that meta-pruning has left alive, by name."""
-        return {name: getattr(self, f"alive_{name}") for name in self.alphas}
-
-    def mixing(self, temperature: float | None = None) -> Mixing:
-        """Returns mixing weights of the meta-architecture, at t_min unless told otherwise."""
-        at = self.nas.t_min if temperature is None else temperature
-        return self.learner.relaxation(self.theta().alphas, at, self.mask())
-
-    def probabilities(self, temperature: float) -> Mixing:
-        """Returns the softmax of the meta-alphas, whatever the relaxation: how decided they are."""
-        return softmax(self.theta().alphas, temperature, self.mask())
-
-    def genotype(self, index: int = 0) -> Architecture | None:
-        """Returns the meta-genotype: hard pruning of the meta-alphas. None for a space without cells.
-
-        Args:
-            index: number of the set of alphas, where a task chooses among several.
-        """
-        mixing = self.mixing()
-        return self.space.genotype(member(mixing, index) if self.learner.n_sets > 1 else mixing)
 
     @property
     def progress(self) -> OuterProgress:
@@ -209,57 +166,18 @@ class MetaNASModule(EpisodesOnly):
             optimizer.zero_grad(set_to_none=True)  # a gradient of 0 would go on with the momentum
         elif step.n_finite < step.n_tasks:
             torch._foreach_mul_(grads, step.n_tasks / step.n_finite)
-        if step.n_finite and not self.learner.alphas_rest(self.progress):
-            self._note_evidence(step.scores[0])
-        self._note_loss(step.scores[0])
-        for parameter in self._resting():  # an optimizer's state is for what it moves
+        self.note(step.scores[0], self.progress)
+        for parameter in self.resting(self.progress):  # an optimizer's state is for what it moves
             parameter.grad = None
         shown = dict(zip(("train/loss", "train/accuracy"), step.scores, strict=True))
         shown["train/skipped_tasks"] = torch.tensor(float(self.tally.n_skipped))
-        shown |= self._state_of_the_search()
+        shown |= self.state_of_the_search(self.progress)
         self.log_dict(shown)
-
-    def _state_of_the_search(self) -> dict[str, Tensor]:
-        """Returns what the log says about the meta-architecture, at the T at which a task ends now."""
-        if not len(self.alphas):
-            return {"alpha/entropy": torch.zeros(())}
-        now = self.learner.training_schedule(self.progress).query_temperature
-        chances = self.probabilities(now)
-        return {
-            "alpha/entropy": entropy(chances),
-            "alpha/open_choices": n_open(chances, self.nas.test_threshold),
-            "alpha/temperature": torch.tensor(now),
-        }
-
-    def _note_evidence(self, loss: Tensor) -> None:
-        """Adds what the step says about the options: its alpha gradients, or the loss of its path."""
-        part = self.learner.sampled(self.theta().alphas, self.seed, self.mask(), self.progress)
-        if self.nas.alpha_signal == "path_loss":
-            usual = self.usual_loss if self.usual_loss.isfinite() else loss
-            found = {name: of_path(loss - usual, taken) for name, taken in part.items()}
-        else:
-            gradients = {n: a.grad for n, a in self.alphas.items() if a.grad is not None}
-            alive = self.mask()
-            found = {n: of_step(gradient, part[n], alive[n]) for n, gradient in gradients.items()}
-        self.evidence.add(found, self.total_steps)
-
-    def _note_loss(self, loss: Tensor) -> None:
-        """Moves the running mean of the query loss towards that of this step."""
-        if loss.isfinite():
-            before = self.usual_loss if self.usual_loss.isfinite() else loss.to(self.usual_loss)
-            self.usual_loss.copy_(before + LOSS_SHARE * (loss - before))
-
-    def _resting(self) -> list[nn.Parameter]:
-        """Returns parameters that rest in this step: alphas in warm-up, a head that each task makes."""
-        resting = list(self.alphas.values()) if self.learner.alphas_rest(self.progress) else []
-        return resting + ([*self.space.head.parameters()] if self.learner.head_rests else [])
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Meta-prunes at its interval, as part of the step: checkpoints come after it."""
         super().optimizer_step(*args, **kwargs)
-        done = self.progress._replace(outer_step=self.global_step + 1)
-        if is_due(self.nas, done):
-            self.meta_prune(done)
+        self.prune_if_due(self.progress._replace(outer_step=self.global_step + 1))
 
     def configure_gradient_clipping(
         self,
@@ -272,17 +190,6 @@ class MetaNASModule(EpisodesOnly):
         if (norm := self.meta.outer.clip_norm) is not None:
             for group in optimizer.param_groups:
                 nn.utils.clip_grad_norm_(group["params"], norm)
-
-    def meta_prune(self, progress: OuterProgress) -> None:
-        """Switches off, for good, operations that weigh little and that the tasks speak against."""
-        relaxation = self.learner.method["meta_prune_relaxation"] or self.learner.relaxation
-        end_of_task = self.learner.training_schedule(progress).query_temperature
-        mixing = relaxation(self.theta().alphas, end_of_task, self.mask(), None)
-        evidence = self.evidence.value()
-        mask, removed = pruned(self.nas, self.space, mixing, self.mask(), evidence)
-        for name, alive in mask.items():
-            getattr(self, f"alive_{name}").copy_(alive)
-        self.removed += [{"step": progress.outer_step, **option._asdict()} for option in removed]
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Makes one optimizer with a group each for weights, alphas and learned inner hyper-parameters."""
@@ -346,16 +253,22 @@ class MetaNASModule(EpisodesOnly):
         check_finite(result, batch.index, stage)
         fields = ACCURACIES | (DECISIONS if self._alphas_move else {})
         values = {key: getattr(result, field) for key, field in fields.items()}
-        for name, value in {**values, "loss": result.loss}.items():
-            metric = self.metrics[f"{stage}_{name}"]
-            assert isinstance(metric, EpisodeMean)
-            metric.update(value)
-            self.log(f"{stage}/{name}", metric, on_epoch=True, on_step=False)
+        self._log_values(stage, {**values, "loss": result.loss})
         return result
 
+    def _log_values(self, stage: str, values: Mapping[str, Tensor]) -> None:
+        """Logs means over the episodes that have a value."""
+        for name, value in values.items():
+            metric = self.metrics[f"{stage}_{name}"]
+            assert isinstance(metric, EpisodeMean)
+            metric.update(value[value.isfinite()])
+            self.log(f"{stage}/{name}", metric, on_epoch=True, on_step=False)
+
     def validation_step(self, batch: Episodes, batch_idx: int) -> None:
-        """Adapts to validation episodes."""
-        self._evaluate(batch, "val")
+        """Adapts to validation episodes; logs what adapting the alphas gains."""
+        result = self._evaluate(batch, "val")
+        arms = {f"{ARM}{arm}": value for arm, value in self._arms(batch, result, "val").items()}
+        self._log_values("val", gains({"accuracy": result.accuracy, **arms}))
 
     def on_test_epoch_start(self) -> None:
         """Forgets the rows of an earlier test."""
@@ -366,7 +279,7 @@ class MetaNASModule(EpisodesOnly):
         begin = time.perf_counter()
         result = self._evaluate(batch, "test")
         seconds = (time.perf_counter() - begin) / len(batch.index)
-        arms = self._arms(batch, result.alphas) if self._alphas_move else {}
+        arms = self._arms(batch, result, "test")
         self.test_rows += rows_of(self.space, self.costs, batch, result, arms, seconds)
 
     @property
@@ -374,36 +287,30 @@ class MetaNASModule(EpisodesOnly):
         """Whether the evaluation adapts alphas."""
         return bool(self.alphas) and self.learner.test_schedule(self.evaluation).n_alpha_steps > 0
 
-    def _arms(self, batch: Episodes, own: Alphas) -> dict[str, Tensor]:
+    def _arms(self, batch: Episodes, result: Evaluation, stage: str) -> dict[str, Tensor]:
         """Returns accuracies ``(T,)`` of the arms that the evaluation asks for; NaN without a partner."""
-        theta, mask, seed = self.theta(), self.mask(), self.eval_seed
-        still = replace(self.evaluation, arch_steps=0)
-        accuracies = {}
-        for arm in self.evaluation.arms:
-            alphas, is_there = self._alphas_of(arm, batch, own)
-            values = self.learner.accuracy(
-                theta, batch, seed=seed, mask=mask, plan=still, alphas=alphas
-            )
-            accuracies[arm] = values.where(is_there.to(values.device), torch.nan)
-        return accuracies
+        if not self._alphas_move:
+            return {}
+        return accuracies_of_arms(
+            self.learner,
+            self.theta(),
+            batch,
+            result.alphas,
+            seed=self.eval_seed,
+            mask=self.mask(),
+            plan=self.evaluation,
+            partners=partial(self._partners, stage),
+        )
 
-    def _alphas_of(self, arm: str, batch: Episodes, own: Alphas) -> tuple[Alphas, Tensor]:
-        """Returns the alphas of an arm, ``{}`` for the meta-alphas, and which tasks have it."""
-        mask, seed, index = self.mask(), self.eval_seed, batch.index.tolist()
-        all_tasks = torch.ones(len(index), dtype=torch.bool)
-        if arm in ("frozen", "own"):
-            return (own if arm == "own" else {}), all_tasks
-        if arm == "shuffled":
-            return shuffled(own, mask, batch.index, seed), all_tasks
+    def _partners(
+        self, stage: str, index: list[int], same_group: bool
+    ) -> tuple[Episodes, list[bool]] | None:
+        """Returns episodes to take the alphas of, as ``EpisodeDataModule.partners``; None from a loader."""
         data: Any = getattr(self.trainer, "datamodule", None)
         if not hasattr(data, "partners"):
-            return own, ~all_tasks
-        partners, found = data.partners("test", index, same_group=arm == "same_group")
-        others = data.transfer_batch_to_device(partners, self.device, 0)
-        alphas = self.learner.adapted_alphas(
-            self.theta(), others, seed=seed, mask=mask, plan=self.evaluation
-        )
-        return alphas, torch.tensor(found)
+            return None
+        partners, found = data.partners(stage, index, same_group=same_group)
+        return data.transfer_batch_to_device(partners, self.device, 0), found
 
     def on_test_epoch_end(self) -> None:
         """Logs the test at this step: Lightning's count is one less if a finished training was resumed."""

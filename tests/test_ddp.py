@@ -82,11 +82,15 @@ def options_of(images: Path, meta: str) -> list[str]:
     return [*options, "meta.outer.optimizer=sgd", "meta.outer.weight_lr=0.05", *METHODS[meta]]
 
 
+def in_folder(folder: Path) -> list[str]:
+    """The folder of a run, which also keeps a checkpoint of half of the way."""
+    saver = f"{{_target_: tests.runs.SaveAt, step: {HALF}, file: {folder}/half.ckpt}}"
+    return [f"run_dir={folder}", f"+callbacks.half={saver}"]
+
+
 def on_two_ranks(options: list[str], folder: Path) -> list[str]:
     writer = f"{{_target_: tests.runs.WriteGradients, folder: {folder}/gradients}}"
-    saver = f"{{_target_: tests.runs.SaveAt, step: {HALF}, file: {folder}/half.ckpt}}"
-    callbacks = [f"+callbacks.gradients={writer}", f"+callbacks.half={saver}"]
-    return [*options, *DDP, f"run_dir={folder}", *callbacks]
+    return [*options, *DDP, *in_folder(folder), f"+callbacks.gradients={writer}"]
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +100,7 @@ def one_process(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Folde
 
     def folder_of(meta: str) -> Path:
         if not (root / meta).exists():
-            run(compose([*options_of(images, meta), f"run_dir={root / meta}"]))
+            run(compose([*options_of(images, meta), *in_folder(root / meta)]))
         return root / meta
 
     return folder_of
@@ -115,7 +119,9 @@ def two_ranks(
             rare = name in METHODS and name not in OFTEN
             metas = [meta for meta in METHODS if (meta in OFTEN) != rare]
             runs = {meta: options_of(images, meta) for meta in metas}
-            launch(runs if rare else runs | variations(runs["fomaml"], root), root, metas)
+            if not rare:
+                runs |= variations(runs["fomaml"], one_process("fomaml"))
+            launch(runs, root, metas)
         return root / name
 
     def launch(runs: dict[str, list[str]], root: Path, metas: list[str]) -> None:
@@ -131,13 +137,11 @@ def two_ranks(
     return folder_of
 
 
-def variations(options: list[str], root: Path) -> dict[str, list[str]]:
-    """The second half of a run, one that accumulates, one with a slow rank."""
-    half = [*options, f"trainer.max_steps={HALF}", f"run_dir={root / 'half'}"]
-    run(compose(half))
+def variations(options: list[str], one_process: Path) -> dict[str, list[str]]:
+    """The second half of the run of one process, a run that accumulates, one with a slow rank."""
     slow = f"{{_target_: tests.runs.Dawdle, rank: 1, seconds: {DELAY}}}"
     return {
-        "goes_on": [*options, f"ckpt_path={root / 'half' / 'checkpoints' / 'last.ckpt'}"],
+        "goes_on": [*options, f"ckpt_path={one_process / 'half.ckpt'}"],
         "accumulated": [*options, *ACCUMULATED],
         "slow": [*options, "trainer.max_steps=2", f"+callbacks.slow={slow}"],
     }

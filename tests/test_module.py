@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from metanas_pl import EpisodeDataModule
 from metanas_pl.cli import app, factories
 from metanas_pl.config import EvaluationConfig
-from metanas_pl.engine import episode_learner
+from metanas_pl.engine import batch_maker
 from metanas_pl.errors import UserError
 from tests.conftest import TINY_SPACE, RandomEpisode, make_module, random_episode, trainer
 from tests.runs import assert_equal, compose
@@ -326,7 +326,7 @@ def test_weights_of_what_meta_pruning_switched_off_are_left_out(
     assert 0 < len(unused) < len(list(module.space.parameters()))
     assert all(not gradient.any() for k, gradient in without[0].weights.items() if k in unused)
     monkeypatch.setattr(module.space, "unused_weights", lambda alive: frozenset())
-    monkeypatch.setattr(episode_learner, "to_alive", lambda mask: {})
+    monkeypatch.setattr(batch_maker, "to_alive", lambda mask: {})
     torch.testing.assert_close(pytree.tree_leaves(without), pytree.tree_leaves(results()))
 
 

@@ -76,7 +76,7 @@ def scores_within(module: MetaNASModule, data: str, n_episodes: int) -> dict[str
         alphas["reduce"][0, reduce] = alphas["normal"][0, normal] = 100 * module.nas.t_min
         point = theta._replace(alphas=alphas)
         parts = [
-            module.learner.accuracy(point, batch, seed=0, mask=everything, plan=plan)
+            module.learner.outcome(point, batch, seed=0, mask=everything, plan=plan).accuracy
             for batch in episodes.val_dataloader()
         ]
         found[f"{PRIMITIVES[reduce]}/{PRIMITIVES[normal]}"] = float(torch.cat(parts).mean())

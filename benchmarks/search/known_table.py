@@ -75,9 +75,9 @@ def accuracy(module: MetaNASModule, episodes: EpisodeDataModule, split: str) -> 
     """Returns the accuracy on each episode of ``split``."""
     loader = episodes.val_dataloader() if split == "val" else episodes.test_dataloader()
     found = [
-        module.learner.accuracy(
+        module.learner.outcome(
             module.theta(), batch, seed=0, mask=module.mask(), plan=EvaluationConfig()
-        )
+        ).accuracy
         for batch in loader
     ]
     return [float(value) for value in torch.cat(found)]

@@ -13,7 +13,7 @@ import torch
 
 from metanas_pl.config import ARMS
 from metanas_pl.engine.metrics import mean_interval95, paired_gain95
-from metanas_pl.training.episode_records import ACCURACIES, ARM, DECISIONS
+from metanas_pl.training.episode_records import ACCURACIES, ARM, DECISIONS, gains
 from metanas_pl.utils.files import csv_table, write_whole
 
 if TYPE_CHECKING:
@@ -26,20 +26,14 @@ if TYPE_CHECKING:
 PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 COSTS = {"parameters": "parameters", "flops": "FLOPs per image"}
 Results = dict[str, Any]
-GAINS = {
-    "adaptation_gain": ("accuracy", f"{ARM}frozen"),
-    "own_minus_frozen": (f"{ARM}own", f"{ARM}frozen"),
-    "own_minus_same_group": (f"{ARM}own", f"{ARM}same_group"),
-    "own_minus_other_group": (f"{ARM}own", f"{ARM}other_group"),
-    "own_minus_shuffled": (f"{ARM}own", f"{ARM}shuffled"),
-}
-"""Paired differences of accuracies."""
+
 GAINS_IN_WORDS = {
     "adaptation_gain": "gain of adapting the alphas",
     "own_minus_frozen": "own alphas, held, over the meta-alphas",
     "own_minus_same_group": "own over those of the group",
     "own_minus_other_group": "own over those of another group",
     "own_minus_shuffled": "own over shuffled",
+    "best_minus_frozen": "best arm by support loss over the meta-alphas",
 }
 
 
@@ -52,11 +46,9 @@ def summarize(rows: Rows) -> Results:
     for name, values in column.items():
         mean, interval = mean_interval95(values[values.isfinite()])
         results |= {f"test/{name}": mean, f"test/{name}_ci95": interval}
-    for name, (more, less) in GAINS.items():
-        if more in column and less in column:
-            both = column[less].isfinite() & column[more].isfinite()
-            gain = paired_gain95(column[less][both], column[more][both])
-            results[f"test/{name}"], results[f"test/{name}_ci95"] = gain
+    for name, differences in gains(column).items():
+        gain = mean_interval95(differences[differences.isfinite()])
+        results[f"test/{name}"], results[f"test/{name}_ci95"] = gain
     loss = paired_gain95(column["accuracy_pruned"], column["accuracy"])
     results["test/pruning_loss"], results["test/pruning_loss_ci95"] = loss
     if "pixel_nn" in rows[0]:

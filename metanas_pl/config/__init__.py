@@ -74,8 +74,10 @@ ARMS = {
     "same_group": "alphas of another task of the group",
     "other_group": "alphas of a task of another group",
     "shuffled": "own alphas, options shuffled",
+    "best": "of these arms, the one with the least support loss",
+    "oracle": "of these arms, the best on the queries",
 }
-"""Whose alphas a test also tries, and in words."""
+"""Whose alphas validation and test also try, and in words."""
 
 
 @dataclass
@@ -84,7 +86,7 @@ class EvaluationConfig:
 
     ``t_max``, ``t_min`` and ``threshold`` take the place of those of the NAS method (``test_threshold``).
 
-    ``arms``: whose alphas the test also tries, held still (``ARMS``).
+    ``arms``: whose alphas validation and test also try, held still (``ARMS``).
     ``other_data``: the stores need not be those of the training.
     """
 
@@ -100,6 +102,13 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         for arm in self.arms:
             check_choice("evaluation.arms", arm, tuple(ARMS))
+        choosing = {"best", "oracle"} & set(self.arms)
+        check(
+            not choosing or len(set(self.arms) - choosing) > 1,
+            "evaluation.arms",
+            self.arms,
+            "best and oracle choose among the other arms: name at least two of these",
+        )
         check_choice("evaluation.adapt", self.adapt, ("both", "weights", "alphas", "nothing"))
         check_numbers("evaluation", self, "steps", 1)
         check_most("evaluation", self, "steps", MOST_STEPS)

@@ -70,10 +70,18 @@ def evaluated(problem: EpisodeProblem, theta: Theta) -> Evaluation:
     )
 
 
-def adapted_accuracy(problem: EpisodeProblem, theta: Theta) -> Float[Tensor, ""]:
-    """Returns the inductive, relaxed accuracy of one episode after its adaptation."""
-    weights, mixing = problem.at(problem.adapt(theta).theta, problem.n_steps)
-    return sound_accuracy(problem.query_logits(weights, mixing), problem.task.query_y)
+class Outcome(NamedTuple):
+    """Inductive, relaxed accuracy on the queries after adaptation, and loss on the support set."""
+
+    accuracy: Float[Tensor, "*T"]
+    support_loss: Float[Tensor, "*T"]
+
+
+def outcome(problem: EpisodeProblem, theta: Theta) -> Outcome:
+    """Returns what adaptation to one episode reaches, in short."""
+    adapted = problem.adapt(theta).theta
+    logits = problem.query_logits(*problem.at(adapted, problem.n_steps))
+    return Outcome(sound_accuracy(logits, problem.task.query_y), problem.support_loss(adapted))
 
 
 def decisions(before: Alphas, after: Alphas, mask: Mask, like: Tensor) -> tuple[Tensor, Tensor]:

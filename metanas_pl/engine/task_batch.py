@@ -44,6 +44,12 @@ class TaskBatch(NamedTuple):
         return self.support.first_noise() if self.noise_at_query else None
 
 
+DropPath = tuple[tuple[int, ...] | None, float]
+"""``(cells, edges, O)`` of drop path, or None, and its probability."""
+RelaxationNoise = tuple[Draw | None, dict[str, tuple[int, ...]], bool]
+"""How noise of the relaxation is drawn, or None; the shape of each alpha; whether once a task."""
+
+
 class _Draws(NamedTuple):
     """Minibatches of both passes of the inner steps of one task, and their noise."""
 
@@ -80,8 +86,8 @@ def prepare(
     episode: Episodes,
     seed: int,
     inner: InnerSteps,
-    drop: tuple[tuple[int, ...] | None, float],
-    relaxation: tuple[Draw | None, dict[str, tuple[int, ...]], bool],
+    drop: DropPath,
+    relaxation: RelaxationNoise,
 ) -> TaskBatch:
     """Returns a batch of episodes with minibatches and noise; they depend on each episode's index alone.
 
@@ -92,38 +98,16 @@ def prepare(
         episode: T episodes.
         seed: the run's seed.
         inner: number of the inner steps and what they take.
-        drop: ``(cells, edges, O)`` of drop path, or None, and its probability.
-        relaxation: how noise is drawn, or None; the shape of each alpha; whether once a task.
+        drop, relaxation: noise of drop path and of the relaxation.
     """
-    rows, images = list[_Draws](), list[Tensor | None]()
     ways, sizes, n_queries = _sizes(episode)
-    draw, shapes, per_task = relaxation
-    steps = inner.steps
+    rows, images = list[_Draws](), list[Tensor | None]()
     for t, (index, size) in enumerate(zip(episode.index.tolist(), sizes, strict=True)):
-        generator = episode_generator(seed, index)
-        train = minibatches(size, inner.batch_size, steps, generator)
-        arch = minibatches(size, inner.batch_size, steps, generator)
-        drops = noise = None
-        if drop[0] is not None:
-            drops = drop_path((steps, 2, *drop[0], train.shape[1]), drop[1], generator)
-        if draw is not None:
-            passes = (1, 1) if per_task else (steps, 2)
-            noise = {k: draw((*passes, *shape), generator) for k, shape in shapes.items()}
-            noise = {k: n.expand(steps, 2, *n.shape[2:]) for k, n in noise.items()}
-        own = (episode.support_x[t, :size], episode.support_y[t, :size].cpu())
-        train, arch, copies = _for_alphas(inner, *own, train, arch, generator)
-        rows.append(_Draws(train, arch, drops, noise))
+        x, y = episode.support_x[t, :size], episode.support_y[t, :size].cpu()
+        row, copies = _drawn(x, y, inner, drop, relaxation, episode_generator(seed, index))
+        rows.append(row)
         images.append(copies)
-    width = max(row.train.shape[1] for row in rows)
-    n_rows, arch_widths = episode.support_y.shape[1], {row.arch.shape[1] for row in rows}
-    of_arch: tuple[Tensor | None, Tensor | None, Tensor | None] = (None, None, None)
-    alike = len(arch_widths) == 1
-    if any(copies is not None for copies in images) or not (alike or _shares(inner)):
-        of_arch = _images_of_arch(episode, images, blank=not alike)
-        rows = [row._replace(arch=_padded(row.arch, max(arch_widths), n_rows)) for row in rows]
-    else:
-        rows = [row._replace(arch=_padded(row.arch, max(arch_widths), n_rows - 1)) for row in rows]
-    rows = [_widened(row, width, n_rows - 1) for row in rows]
+    rows, of_arch = _of_one_size(rows, images, episode, inner)
     device = episode.support_x.device
     stacked: _Draws = pytree.tree_map(
         lambda *leaves: None if leaves[0] is None else torch.stack(leaves).to(device), *rows
@@ -138,8 +122,45 @@ def prepare(
         *of_arch,
     )
     query_real = _real(episode.query_x, episode.query_y, n_queries)
+    draw, _, per_task = relaxation
     at_query = per_task and draw is not None
     return TaskBatch(support, episode.query_x, episode.query_y, max(ways), query_real, at_query)
+
+
+def _drawn(
+    x: Tensor,
+    y: Tensor,
+    inner: InnerSteps,
+    drop: DropPath,
+    relaxation: RelaxationNoise,
+    generator: torch.Generator,
+) -> tuple[_Draws, Tensor | None]:
+    """Returns minibatches and noise of the inner steps of one task, and changed copies of its images."""
+    steps, (draw, shapes, per_task) = inner.steps, relaxation
+    train, arch = (minibatches(len(x), inner.batch_size, steps, generator) for _ in range(2))
+    drops = noise = None
+    if drop[0] is not None:
+        drops = drop_path((steps, 2, *drop[0], train.shape[1]), drop[1], generator)
+    if draw is not None:
+        passes = (1, 1) if per_task else (steps, 2)
+        noise = {k: draw((*passes, *shape), generator) for k, shape in shapes.items()}
+        noise = {k: n.expand(steps, 2, *n.shape[2:]) for k, n in noise.items()}
+    train, arch, copies = _for_alphas(inner, x, y, train, arch, generator)
+    return _Draws(train, arch, drops, noise), copies
+
+
+def _of_one_size(
+    rows: list[_Draws], images: Sequence[Tensor | None], episode: Episodes, inner: InnerSteps
+) -> tuple[list[_Draws], tuple[Tensor | None, Tensor | None, Tensor | None]]:
+    """Returns minibatches of one size for all tasks, and images of the alpha-steps where they differ."""
+    width, n_rows = max(row.train.shape[1] for row in rows), episode.support_y.shape[1]
+    arch_widths = {row.arch.shape[1] for row in rows}
+    of_arch: tuple[Tensor | None, Tensor | None, Tensor | None] = (None, None, None)
+    alike, blank = len(arch_widths) == 1, n_rows - 1
+    if any(copies is not None for copies in images) or not (alike or _shares(inner)):
+        of_arch, blank = _images_of_arch(episode, images, blank=not alike), n_rows
+    rows = [row._replace(arch=_padded(row.arch, max(arch_widths), blank)) for row in rows]
+    return [_widened(row, width, n_rows - 1) for row in rows], of_arch
 
 
 def pooled(episode: Episodes) -> Episodes:

@@ -26,6 +26,15 @@ ACCURACIES = {
 """Name of each accuracy in logs and files, and its field of ``Evaluation``."""
 ARM = "accuracy_arm_"
 """Beginning of the name of the accuracy of an arm (``engine.arms``)."""
+GAINS = {
+    "adaptation_gain": ("accuracy", f"{ARM}frozen"),
+    "own_minus_frozen": (f"{ARM}own", f"{ARM}frozen"),
+    "own_minus_same_group": (f"{ARM}own", f"{ARM}same_group"),
+    "own_minus_other_group": (f"{ARM}own", f"{ARM}other_group"),
+    "own_minus_shuffled": (f"{ARM}own", f"{ARM}shuffled"),
+    "best_minus_frozen": (f"{ARM}best", f"{ARM}frozen"),
+}
+"""Paired differences of accuracies: which, and less which."""
 
 DECISIONS = {"choices_changed": "changed", "choices_in_reach": "in_reach"}
 """Shares of the choices, and their fields of ``Evaluation``."""
@@ -68,6 +77,20 @@ def rows_of(
         text = "" if genotype is None else str(genotype).replace("\n", "; ")
         rows.append({**row, "genotype": text, "seconds": seconds})
     return rows
+
+
+def gains(accuracies: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns the paired differences that these accuracies ``(T,)`` have; NaN without a partner.
+
+    >>> import torch
+    >>> gains({"accuracy": torch.tensor([0.6]), "accuracy_arm_frozen": torch.tensor([0.5])})
+    {'adaptation_gain': tensor([0.1000])}
+    """
+    return {
+        name: accuracies[more] - accuracies[less]
+        for name, (more, less) in GAINS.items()
+        if more in accuracies and less in accuracies
+    }
 
 
 def n_removed(relaxed: Mixing, pruned: Mixing) -> int:

@@ -10,7 +10,10 @@ import pytest
 import torch
 
 from metanas_pl.config import ARMS, EvaluationConfig
-from metanas_pl.engine.arms import shuffled
+from metanas_pl.engine.arms import chosen_of, shuffled
+from metanas_pl.engine.evaluation import Outcome
+from metanas_pl.engine.task_batch import task
+from metanas_pl.errors import UserError
 from tests.conftest import RandomEpisode, make_module, random_episode
 
 LIVELY = {"inner": {"alpha_lr": 0.5, "weight_lr": 0.05, "steps": 3, "test_steps": 4}}
@@ -50,7 +53,7 @@ def test_each_arm_has_the_alphas_that_it_says() -> None:
     module, episode = adapting(sorted(ARMS)), random_episode(tasks=2, queries=20)
     module._trainer = SimpleNamespace(datamodule=Partners(episode))
     result = evaluate(module, episode)
-    accuracies = module._arms(episode, result.alphas)
+    accuracies = module._arms(episode, result, "test")
     assert set(accuracies) == set(ARMS)
 
     frozen = evaluate(module, episode, arch_steps=0).accuracy
@@ -74,6 +77,9 @@ def test_each_arm_has_the_alphas_that_it_says() -> None:
         )
         assert float(accuracies["same_group"][t]) == expected
     assert accuracies["other_group"].isnan().all()
+    others = torch.stack([accuracies[arm] for arm in ARMS if arm not in ("best", "oracle")])
+    torch.testing.assert_close(accuracies["oracle"], others.nan_to_num(nan=-1.0).amax(0))
+    assert all((accuracies["best"][t] == others[:, t]).any() for t in range(2))
     permuted = shuffled(result.alphas, module.mask(), episode.index, module.eval_seed)
     for t in range(2):
         alphas = {k: a[t] for k, a in permuted.items()}
@@ -92,6 +98,32 @@ def test_shuffled_options_are_those_of_the_task_in_other_places() -> None:
         assert not torch.equal(moved[name], alpha)
     alone = shuffled({k: a[1:2] for k, a in own.items()}, alive, index[1:2], 0)
     assert all(torch.equal(alone[k][0], moved[k][1]) for k in own)
+
+
+def test_the_best_arm_has_the_least_support_loss_of_those_that_are_there() -> None:
+    nan = torch.nan
+    arms = [
+        Outcome(torch.tensor([0.5, 0.9, nan]), torch.tensor([0.1, 3.0, nan])),
+        Outcome(torch.tensor([0.8, 0.4, 0.3]), torch.tensor([0.2, 2.0, 9.0])),
+    ]
+    assert chosen_of(arms, by_queries=False).tolist() == pytest.approx([0.5, 0.4, 0.3])
+    assert chosen_of(arms, by_queries=True).tolist() == pytest.approx([0.8, 0.9, 0.3])
+    with pytest.raises(UserError, match="name at least two of these"):
+        EvaluationConfig(arms=["own", "best"])
+
+
+def test_the_support_loss_of_an_outcome_is_that_of_the_adapted_network() -> None:
+    """Computed anew, task by task, from the problem's own parts."""
+    module, episode = adapting(["frozen"]), random_episode(tasks=2)
+    inputs: dict[str, Any] = {"seed": 0, "mask": module.mask(), "plan": module.evaluation}
+    found = module.learner.outcome(module.theta(), episode, **inputs)
+    batch = module.learner.in_test(module.theta(), episode, **inputs)
+    for t in range(2):
+        problem = batch.problem(task(batch.tasks, t))
+        weights, mixing = problem.at(problem.adapt(module.theta()).theta, problem.n_steps)
+        whole = problem.task.support.whole()
+        loss = problem.network.loss(weights, mixing, whole)
+        assert float(found.support_loss[t]) == pytest.approx(float(loss), rel=1e-5)
 
 
 def test_an_evaluation_without_alpha_steps_has_no_arms() -> None:
