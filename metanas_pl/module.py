@@ -1,4 +1,4 @@
-"""The LightningModule: theta, the outer optimizer and the metrics around ``EpisodeLearner``."""
+"""The LightningModule: outer steps, evaluation and checkpoints of a meta-architecture."""
 
 from __future__ import annotations
 

@@ -3,6 +3,9 @@
 A texture is white noise with an echo of itself four pixels on, along rows or along columns; a class is the
 strength of the echo. A 3x3 convolution, such as the stem, does not reach that far. Of the two primitives,
 convolutions along a row and along a column, one therefore sees the class and the other sees noise.
+
+The echo is so weak, and the images are so many, that training does not reach a loss of 0: without errors
+there would be no gradients that tell the two apart.
 """
 
 from __future__ import annotations
@@ -21,11 +24,11 @@ if TYPE_CHECKING:
     from metanas_pl.types import Settings
 
 SIDE, LAG = 12, 4
-ECHOES = {"train": (-1.0, 1.0), "val": (-0.9, 0.9), "test": (-0.95, 0.95)}
+ECHOES = {"train": (-0.12, 0.12), "val": (-0.1, 0.1), "test": (-0.11, 0.11)}
 ALONG = ("row", "column")
 
 
-def textures(along: str, n: int = 40, seed: int = 0) -> tuple[np.ndarray, list[str], list[str]]:
+def textures(along: str, n: int = 600, seed: int = 0) -> tuple[np.ndarray, list[str], list[str]]:
     """Returns uint8 images ``(n, SIDE, SIDE, 1)``, their classes and their splits."""
     rng = np.random.default_rng(seed)
     images, labels, splits = [], list[str](), list[str]()
