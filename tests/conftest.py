@@ -31,7 +31,10 @@ hypothesis.settings.register_profile("few", ANY_PACE, max_examples=20, derandomi
 hypothesis.settings.register_profile("nightly", ANY_PACE, max_examples=300)
 hypothesis.settings.load_profile("few")
 
-TINY_SPACE = {"channels": 4, "n_cells": 2, "n_nodes": 2, "reductions": [0], "stem_stride": 2}
+TINY_SPACE = {
+    **{"channels": 4, "n_cells": 2, "n_nodes": 2, "reductions": [0], "stem_stride": 2},
+    "primitives": ["max_pool_3x3", "skip_connect", "conv_3x3"],
+}
 
 
 LOOPS: dict[str, dict[str, Any]] = {
@@ -138,6 +141,7 @@ def make_module(rule: str = "reptile", /, **changes: Any) -> Any:
             "gradient_order": "displacement" if rule == "reptile" else "first_order",
             "head": "zero",
         },
+        "evaluation": {"arms": []},
     }
     for group, values in changes.items():
         if isinstance(values, dict) and "builder" not in values:  # another space has other keys

@@ -308,6 +308,7 @@ def test_torchrun_on_two_nodes_equals_one_process_and_only_rank_0_writes(
     assert [path for path in (tmp_path / "node1").rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.slow
 def test_test_episodes_are_the_same_for_any_number_of_workers(images: Path, tmp_path: Path) -> None:
     for workers in (0, 2):
         options = [*tiny(images, tmp_path / str(workers)), f"data.num_workers={workers}"]

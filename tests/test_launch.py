@@ -92,6 +92,7 @@ def test_profilers_write_into_the_run_folder(
     assert said in (tmp_path / "run" / "fit-profile.txt").read_text()
 
 
+@pytest.mark.slow
 def test_deterministic_runs_are_equal_bit_for_bit(images: Path, tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("a", "b")]
     try:

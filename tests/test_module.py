@@ -369,6 +369,7 @@ def test_evaluation_modes() -> None:
     assert (both.inner_losses[:, -1] < both.inner_losses[:, 0]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -541,6 +542,7 @@ def test_another_precision_learns(precision: Any, dtype: torch.dtype) -> None:
     assert tested["test/accuracy"] > tested["test/accuracy_before_adaptation"] + 0.1
 
 
+@pytest.mark.slow
 def test_lr_find_suggests_an_outer_rate_and_leaves_the_rest_as_it_was(
     data: EpisodeDataModule, tmp_path: Path
 ) -> None:
@@ -574,7 +576,14 @@ SETTINGS: dict[str, tuple[dict[str, Any], int]] = {
 }
 
 
-@pytest.mark.parametrize(("settings", "n_steps"), SETTINGS.values(), ids=SETTINGS)
+LONG = {"stops", "swa", "anomaly", "sanity", "limits", "val_check_interval"}
+TRIED = [
+    pytest.param(*setting, marks=pytest.mark.slow if name in LONG else (), id=name)
+    for name, setting in SETTINGS.items()
+]
+
+
+@pytest.mark.parametrize(("settings", "n_steps"), TRIED)
 @pytest.mark.filterwarnings("ignore:SWA is currently only supported every epoch")
 def test_settings_of_the_trainer(
     settings: dict[str, Any], n_steps: int, data: EpisodeDataModule

@@ -72,6 +72,7 @@ def calls(profile: cProfile.Profile, installed: Path) -> dict[str, tuple[str, in
     return {file: (name, found.get((file, name), 0)) for file, name in USED.items()}
 
 
+@pytest.mark.slow
 def test_a_run_uses_all_three(
     command: Command,
     images: Path,
@@ -108,6 +109,7 @@ def test_a_mistake_in_its_files_gets_the_short_message(
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_its_keys_and_choices_are_named(
     command: Command, installed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

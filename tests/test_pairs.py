@@ -47,11 +47,16 @@ def covering_design() -> set[tuple[str, str]]:
 
 
 DESIGN = covering_design() | set(REFUSED)
-PAIRS = [
-    pytest.param(meta, nas, marks=() if (meta, nas) in DESIGN else pytest.mark.nightly)
-    for meta in METAS
-    for nas in NASES
-]
+
+
+def mark(meta: str, nas: str) -> Any:
+    """Every method once by default, the rest of the design in CI, the rest of all pairs at night."""
+    if (meta, nas) not in DESIGN:
+        return pytest.mark.nightly
+    return () if meta == "fomaml" or nas in KINDS[0] else pytest.mark.slow
+
+
+PAIRS = [pytest.param(meta, nas, marks=mark(meta, nas)) for meta in METAS for nas in NASES]
 SPACE: dict[str, Any] = {
     "channels": 4,
     "n_cells": 2,
@@ -173,11 +178,11 @@ def test_pair(meta: str, nas: str, tmp_path: Path) -> None:
     ("meta", "nas"),
     [
         ("maml", "gdas"),
-        ("mamlpp", "sdarts"),
-        ("imaml", "darts_second_order"),
         ("protonet", "pc_darts"),
-        ("boil", "darts_minus"),
         ("reptile", "fair_darts"),
+        pytest.param("mamlpp", "sdarts", marks=pytest.mark.slow),
+        pytest.param("imaml", "darts_second_order", marks=pytest.mark.slow),
+        pytest.param("boil", "darts_minus", marks=pytest.mark.slow),
         *(
             pytest.param(meta, nas, marks=pytest.mark.nightly)
             for meta, nas in (

@@ -30,6 +30,7 @@ def test_another_name_is_refused() -> None:
         _ = metanas_pl.MetaNasModule
 
 
+@pytest.mark.slow
 def test_a_star_import_gives_all_of_them() -> None:
     code = "from metanas_pl import *; print(MetaNASModule.__name__, Genotype.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

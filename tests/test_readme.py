@@ -72,6 +72,7 @@ def test_the_readme_uses_public_names_only() -> None:
     assert set(names.split(", ")) <= set(metanas_pl.__all__)
 
 
+@pytest.mark.slow
 def test_python_example(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.chdir(tmp_path)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -230,6 +231,7 @@ def test_own_package(images: Path, tmp_path: Path, monkeypatch: Any) -> None:
     assert results["train/outer_steps"] == 2
 
 
+@pytest.mark.slow
 def test_a_change_of_numerics_is_found(images: Path, tmp_path: Path) -> None:
     """The comparison of CONTRIBUTING.md: the same seed is equal to itself, another one is not."""
     namespace: dict[str, Any] = {}

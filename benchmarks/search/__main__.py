@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from benchmarks.search import judge as judging
-from benchmarks.search import known_table
+from benchmarks.search import judge, known_table
+from metanas_pl.cli.app import CONFIG_DIR
+
+METHODS = sorted({file.stem for file in Path(CONFIG_DIR, "nas").glob("*.yaml")} - {"fixed"})
 
 
 def main() -> None:
@@ -15,17 +18,23 @@ def main() -> None:
     train = commands.add_parser("train", help="train every network of the known table")
     train.add_argument("--data", default="glyphs", choices=list(known_table.SOURCES))
     train.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    judge = commands.add_parser("judge", help="judge NAS methods by the known table")
-    judge.add_argument("--data", default="glyphs", choices=list(known_table.SOURCES))
-    judge.add_argument("--nas", nargs="+", default=["darts_first_order", "path", "gdas"])
-    judge.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    judge.add_argument("--seconds", type=float, default=120.0, help="of CPU time for each search")
-    judge.add_argument("--episodes", type=int, default=20, help="to rank within the supernet")
+    search = commands.add_parser(
+        "search", help="search with NAS methods, to be judged by the table"
+    )
+    search.add_argument("--data", default="glyphs", choices=list(known_table.SOURCES))
+    search.add_argument("--nas", nargs="+", default=METHODS)
+    search.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    search.add_argument("--seconds", type=float, default=120.0, help="of CPU time for each search")
+    search.add_argument("--episodes", type=int, default=20, help="to rank within the supernet")
+    table = commands.add_parser("table", help="regret, rank and tau of every method")
+    table.add_argument("--data", default="glyphs", choices=list(known_table.SOURCES))
     options = parser.parse_args()
     if options.command == "train":
         known_table.make(options.data, options.seeds)
+    elif options.command == "table":
+        print(judge.table(options.data))
     else:
-        judging.judge(options.data, options.nas, options.seeds, options.seconds, options.episodes)
+        judge.search(options.data, options.nas, options.seeds, options.seconds, options.episodes)
 
 
 if __name__ == "__main__":

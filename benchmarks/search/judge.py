@@ -1,12 +1,13 @@
 """Judge NAS methods by the known table: what they choose, and how their supernet ranks all networks.
 
-    python -m benchmarks.search judge --nas darts_first_order path --seeds 0 1 2 --seconds 120
+    python -m benchmarks.search search --nas darts_first_order path --seeds 0 1 2 --seconds 120
+    python -m benchmarks.search table
 
-trains a supernet with each method for the same CPU time, and reads from the table: the *regret* (accuracy
-of the best network less that of the chosen one), the *rank* of the chosen one, and Kendall's tau between
-the accuracies of the 49 networks within the supernet, on validation episodes, and their accuracies when
-trained alone. Random search with the same CPU time trains the networks that fit in it, and takes the best
-on validation.
+The first trains a supernet with each method for the same CPU time. It keeps what the search chose, and the
+accuracies of the 49 networks within the supernet, on validation episodes. The second reads from the known
+table: the *regret* (accuracy of the best network less that of the chosen one), the *rank* of that one,
+and Kendall's tau between the accuracies within the supernet and those of the networks trained alone. Random
+search with the same CPU time trains the networks that fit in it, and takes the best on validation.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import statistics
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,11 +31,14 @@ from benchmarks.cpu_time import CPUTime
 from benchmarks.search import known_table
 from metanas_pl import MetaNASModule
 from metanas_pl.config import EvaluationConfig, NASConfig
+from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.ops.names import PRIMITIVES
 
 Judgement = dict[str, Any]
 WARM_UP, PRUNE_INTERVAL = 10, 10
 """Outer steps; the search is short."""
+RANDOM_SEARCHES = 100
+"""Random search costs nothing with a table, so it is tried often."""
 
 
 def searched(nas: str, data: str, seed: int, seconds: float) -> MetaNASModule:
@@ -123,26 +128,68 @@ def random_search(data: str, seed: int, seconds: float, truth: dict[str, float])
     return judged(max(tried, key=lambda n: tried[n]), truth) | {"networks": len(tried)}
 
 
-def judge(
+def read(data: str) -> dict[str, Any]:
+    """Returns the searches so far: ``methods[nas][seed] -> chosen, within, outer_steps``."""
+    path = file_of(data)
+    if not path.exists():
+        return {"methods": {}}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def file_of(data: str) -> Path:
+    """Returns the file of the searches on a data set."""
+    return known_table.RESULTS / f"searched_{data}.json"
+
+
+def search(
     data: str, methods: Sequence[str], seeds: Sequence[int], seconds: float, n_episodes: int
 ) -> None:
-    """Judges methods that the file does not hold yet, writes and prints what came of it."""
+    """Searches with the methods that the file does not hold yet, seed by seed, and writes after each."""
     torch.set_num_threads(1)
-    truth, path = truth_of(data), known_table.RESULTS / f"judged_{data}.json"
-    rows: dict[str, dict[str, Judgement]] = {}
-    if path.exists():
-        rows = json.loads(path.read_text(encoding="utf-8"))["methods"]
-    for nas, seed in itertools.product([*methods, "random search"], seeds):
-        of_method = rows.setdefault(nas, {})
+    found = read(data)
+    if found.setdefault("cpu_seconds", seconds) != seconds:
+        raise UserError(f"{file_of(data)} is of searches of {found['cpu_seconds']} s: remove it")
+    for seed, nas in itertools.product(seeds, methods):
+        of_method = found["methods"].setdefault(nas, {})
         if str(seed) in of_method:
             continue
-        if nas == "random search":
-            of_method[str(seed)] = random_search(data, seed, seconds, truth)
-        else:
-            module = searched(nas, data, seed, seconds)
-            ranks = tau(scores_within(module, data, n_episodes), truth)
-            steps = {"tau": ranks, "outer_steps": module.trainer.global_step}
-            of_method[str(seed)] = judged(chosen(module), truth) | steps
-        print(f"{nas}  seed {seed}  {of_method[str(seed)]}", flush=True)
-        text = json.dumps({"cpu_seconds": seconds, "methods": rows}, indent=1)
-        path.write_text(text + "\n", encoding="utf-8")
+        module = searched(nas, data, seed, seconds)
+        steps = module.trainer.global_step
+        within = {n: round(v, 4) for n, v in scores_within(module, data, n_episodes).items()}
+        of_method[str(seed)] = {"chosen": chosen(module), "outer_steps": steps, "within": within}
+        print(f"seed {seed}  {nas}: {chosen(module)} after {steps} steps", flush=True)
+        file_of(data).write_text(json.dumps(found) + "\n", encoding="utf-8")
+
+
+def judgements(data: str) -> dict[str, list[Judgement]]:
+    """Returns the judgements of every method, seed by seed, and of random search in the same CPU time."""
+    found, truth = read(data), truth_of(data)
+    of_methods = {
+        nas: [
+            judged(run["chosen"], truth) | {"tau": tau(run["within"], truth)}
+            for run in seeds.values()
+        ]
+        for nas, seeds in found["methods"].items()
+    }
+    draws = [
+        random_search(data, seed, found["cpu_seconds"], truth) for seed in range(RANDOM_SEARCHES)
+    ]
+    return of_methods | {"random search": draws}
+
+
+def table(data: str) -> str:
+    """Returns the judgements as a Markdown table, means over the seeds."""
+    truth = truth_of(data)
+    lines = [
+        f"{len(truth)} networks, {100 * min(truth.values()):.1f} to {100 * max(truth.values()):.1f} %",
+        "",
+        "| method | seeds | regret, points | rank | tau |",
+        "|---|---|---|---|---|",
+    ]
+    for nas, runs in judgements(data).items():
+        regret, rank = (statistics.mean(run[key] for run in runs) for key in ("regret", "rank"))
+        taus = [run["tau"] for run in runs if "tau" in run]
+        of_tau = f"{statistics.mean(taus):.2f}" if taus else ""
+        lines.append(f"| {nas} | {len(runs)} | {regret:.2f} | {rank:.1f} | {of_tau} |")
+    return "\n".join(lines)

@@ -85,6 +85,7 @@ def test_random_genotypes_are_uniform(cell: str) -> None:
 # -- the program ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_configuration_of_a_run_is_read_back(finished: Path) -> None:
     stored = yaml.safe_load((finished / "config.yaml").read_text())
     config = controls.typed(finished)
@@ -101,6 +102,7 @@ def test_only_paths_of_the_run_are_moved() -> None:
     }
 
 
+@pytest.mark.slow
 def test_controls_of_a_run(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -41,6 +41,7 @@ def test_efficiency() -> None:
     assert efficiency(3.0, 1.0) == 0.75
 
 
+@pytest.mark.slow
 def test_the_table_counts_the_parameters(capsys: pytest.CaptureFixture[str]) -> None:
     exchange.main()
     lines = capsys.readouterr().out.splitlines()

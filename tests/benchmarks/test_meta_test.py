@@ -1,5 +1,6 @@
 """The test benchmark: both sides reach the same weights and alphas."""
 
+import pytest
 import torch
 
 from benchmarks.meta_test import MetaTest
@@ -10,6 +11,7 @@ from metanas_pl.engine.task_batch import task
 TINY = Size(channels=2, n_cells=2, n_ways=3, tasks=2, steps=4)
 
 
+@pytest.mark.slow
 def test_both_sides_adapt_alike() -> None:
     step = MetaTest(TINY, torch.float64)
     result, reference = step.evaluate(), step.adapted()

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from benchmarks import figures, scaling
 from benchmarks.search_step import Size
 from benchmarks.timing import Comparison
@@ -9,6 +11,7 @@ from benchmarks.timing import Comparison
 TINY = Size(channels=2, n_cells=2, n_ways=2, tasks=1, steps=1)
 
 
+@pytest.mark.slow
 def test_points_and_panels() -> None:
     result = scaling.run(1, TINY, {"tasks": (1, 2), "n_ways": (2,)})
     again = json.loads(json.dumps(result))

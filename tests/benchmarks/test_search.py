@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.search import judge, known_table
+from metanas_pl.errors import UserError
 from metanas_pl.search_spaces.ops.names import PRIMITIVES
 
 TRUTH = {"a": 0.5, "b": 0.4, "c": 0.3, "d": 0.2}
@@ -23,6 +24,25 @@ def test_kendalls_tau_counts_pairs_in_the_same_order() -> None:
     assert judge.tau(TRUTH, TRUTH) == 1
     assert judge.tau({k: -v for k, v in TRUTH.items()}, TRUTH) == -1
     assert judge.tau({**TRUTH, "a": 0.35, "b": 0.6}, TRUTH) == pytest.approx(4 / 6, abs=1e-3)
+
+
+def test_searches_are_judged_when_the_table_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known_table, "RESULTS", tmp_path)
+    rows = {n: {"0": {"val": v, "test": v, "cpu_seconds": 9.0}} for n, v in TRUTH.items()}
+    (tmp_path / "table_glyphs.json").write_text(json.dumps({"networks": rows}))
+    runs = {"0": {"chosen": "a", "within": TRUTH}, "1": {"chosen": "c", "within": TRUTH}}
+    found = {"cpu_seconds": 36.0, "methods": {"path": runs}}
+    (tmp_path / "searched_glyphs.json").write_text(json.dumps(found))
+    lines = judge.table("glyphs").splitlines()
+    assert lines[0] == "4 networks, 20.0 to 50.0 %"
+    assert lines[-2:] == [
+        "| path | 2 | 10.00 | 2.0 | 1.00 |",
+        "| random search | 100 | 0.00 | 1.0 |  |",
+    ]
+    with pytest.raises(UserError, match="of searches of 36.0 s"):
+        judge.search("glyphs", [], [0], 20.0, 1)
 
 
 def test_random_search_tries_what_fits_in_the_time(

@@ -10,6 +10,7 @@ from benchmarks.search_step import SearchStep, Size
 TINY = Size(channels=2, n_cells=2, n_ways=3, tasks=2, steps=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["grouped", "vmap", "loop"])
 def test_both_sides_reach_the_same_meta_gradient(backend: str) -> None:
     step = SearchStep(TINY, torch.float64, backend=backend)

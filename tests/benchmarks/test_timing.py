@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from benchmarks.timing import Comparison, compare, spread
 
 
+@pytest.mark.slow
 def test_both_sides_run_in_turn_and_the_first_run_does_not_count() -> None:
     order, now = [], [0.0]
 
@@ -26,6 +28,7 @@ def test_spread_is_that_of_numpy() -> None:
     assert spread([2.0]) == (2.0, 2.0, 2.0)
 
 
+@pytest.mark.slow
 def test_long_sides_have_no_first_run_and_a_third_of_the_rounds() -> None:
     calls: list[str] = []
     found = compare(lambda: calls.append("o"), lambda: calls.append("r"), rounds=7, long=True)

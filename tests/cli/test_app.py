@@ -79,7 +79,14 @@ def main(monkeypatch: Any, tmp_path: Path, *arguments: str) -> int:
     return code if isinstance(code, int) else 1
 
 
-@pytest.mark.parametrize(("override", "told"), MISTAKES, ids=[m[0] for m in MISTAKES])
+# Each composes the configuration three times, so one in three is tried by default.
+TRIED = [
+    pytest.param(*mistake, marks=pytest.mark.slow if i % 3 else (), id=mistake[0])
+    for i, mistake in enumerate(MISTAKES)
+]
+
+
+@pytest.mark.parametrize(("override", "told"), TRIED)
 def test_mistake(
     override: str, told: list[str], monkeypatch: Any, tmp_path: Path, capsys: Any
 ) -> None:
@@ -147,7 +154,10 @@ def paths(tree: Any) -> set[str]:
 
 @pytest.mark.parametrize(
     ("choice", "space"),
-    [("space=metanas", CellSpaceConfig), ("space=conv4", Conv4Config)],
+    [
+        pytest.param("space=metanas", CellSpaceConfig, marks=pytest.mark.slow),
+        ("space=conv4", Conv4Config),
+    ],
 )
 def test_help_lists_every_group_and_key(choice: str, space: type[Any], tmp_path: Path) -> None:
     done = execute("train", ["--help", choice], tmp_path)

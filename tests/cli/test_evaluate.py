@@ -73,6 +73,7 @@ def refused(capsys: pytest.CaptureFixture[str], action: Callable[[], Any]) -> st
     return message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["zero", "learned"])
 def test_the_same_figures_digit_for_digit(
     head: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
@@ -98,6 +99,7 @@ def test_config_of_an_evaluation_is_that_of_the_training(
         assert mine[key] == theirs[key]
 
 
+@pytest.mark.slow
 def test_the_seed_of_evaluation_and_the_seed_of_the_run_can_be_set(
     zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,11 +153,13 @@ def test_what_does_not_fit_the_network_is_refused(
     assert override in message and told in message
 
 
+@pytest.mark.slow
 def test_what_adapts(zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses, figures = {}, {}
     for adapt in ("both", "weights", "alphas", "nothing"):
         folder = tmp_path / adapt
-        results = evaluated(zero_head, folder, monkeypatch, f"evaluation.adapt={adapt}")
+        options = (f"evaluation.adapt={adapt}", "evaluation.arms=[frozen]")
+        results = evaluated(zero_head, folder, monkeypatch, *options)
         rows = runs.read_rows(folder / "episodes_test.csv")
         losses[adapt] = [float(row["loss"]) for row in rows]
         figures[adapt] = results
@@ -169,6 +173,7 @@ def test_what_adapts(zero_head: Path, tmp_path: Path, monkeypatch: pytest.Monkey
         assert "test/accuracy_arm_frozen" not in figures[held]
 
 
+@pytest.mark.slow
 def test_other_steps(zero_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {}
     for steps in (1, 3):
@@ -178,6 +183,7 @@ def test_other_steps(zero_head: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     assert rows[1] != rows[3]
 
 
+@pytest.mark.slow
 def test_another_data_set(
     zero_head: Path,
     tmp_path: Path,
@@ -220,6 +226,7 @@ def test_one_source_of_a_mixture_needs_neither_weights_nor_roots(
         assert (found.source, found.weights, found.root) == wanted
 
 
+@pytest.mark.slow
 def test_images_that_changed_since_the_training_are_found_out(
     zero_head: Path,
     images: Path,

@@ -141,6 +141,7 @@ def test_checkpoints_hold_plain_values_only(finished: Path, name: str) -> None:
     assert checkpoint["global_step"] == 2
 
 
+@pytest.mark.slow
 def test_a_finished_run_that_is_resumed_says_the_same(images: Path, tmp_path: Path) -> None:
     config = app.to_config(runs.compose(runs.tiny(images, tmp_path)))
     assert isinstance(config, Config)
@@ -184,6 +185,7 @@ def test_conv4(images: Path, tmp_path: Path) -> None:
     assert results["test/parameters_min"] == results["test/parameters_max"]
 
 
+@pytest.mark.slow
 def test_run_folder_gets_no_log_of_hydra(images: Path, tmp_path: Path) -> None:
     options = [*runs.tiny(images, draws=True), f"hydra.run.dir={tmp_path / 'run'}"]
     done = runs.execute("train", options, tmp_path)

@@ -119,6 +119,7 @@ def test_data_before_setup_is_refused(tmp_path: Path) -> None:
         EpisodeDataModule(SOURCE, cache_dir=str(tmp_path)).train_dataloader()
 
 
+@pytest.mark.slow
 def test_importing_the_room_is_lean() -> None:
     code = (
         "import sys, pytorch_lightning; before = set(sys.modules); import metanas_pl.data; "

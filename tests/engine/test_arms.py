@@ -123,7 +123,7 @@ def test_the_support_loss_of_an_outcome_is_that_of_the_adapted_network() -> None
         weights, mixing = problem.at(problem.adapt(module.theta()).theta, problem.n_steps)
         whole = problem.task.support.whole()
         loss = problem.network.loss(weights, mixing, whole)
-        assert float(found.support_loss[t]) == pytest.approx(float(loss), rel=1e-5)
+        assert float(found.support_loss[t]) == pytest.approx(float(loss), rel=1e-3)
 
 
 def test_an_evaluation_without_alpha_steps_has_no_arms() -> None:

@@ -33,11 +33,18 @@ def doubled(episode: RandomEpisode) -> RandomEpisode:
     return episode._replace(support_x=episode.support_x.double(), query_x=episode.query_x.double())
 
 
-@pytest.mark.parametrize("meta", [{}, EXACT, {"head": "prototypes", "adapts": "none", **EXACT}])
+@pytest.mark.parametrize(
+    "meta",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param(EXACT, marks=pytest.mark.slow),
+        {"head": "prototypes", "adapts": "none", **EXACT},
+    ],
+)
 def test_the_backends_choose_and_learn_alike(meta: dict[str, Any]) -> None:
     episode, found = doubled(random_episode()), {}
     for backend in ("loop", "vmap", "grouped"):
-        module = make(3, **meta, backend=backend)
+        module = make(2, **meta, backend=backend)
         theta, mask = module.theta(), module.mask()
         learned, _ = module.learner.meta_gradient(
             theta, episode, seed=0, mask=mask, progress=PROGRESS

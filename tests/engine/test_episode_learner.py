@@ -95,6 +95,7 @@ def test_theta_and_results_are_freed_with_their_last_name() -> None:
     assert all(reference() is None for reference in watched)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_memory_is_flat_over_twenty_steps(backend: str) -> None:
     step = Step("maml", backend, steps=3)

@@ -58,10 +58,10 @@ def adapted_cost(module: MetaNASModule, kind: str, steps: int | None = None) -> 
 @pytest.mark.parametrize(
     ("space", "method", "kind"),
     [
-        ("cells", "softmax", "flops"),
-        ("cells", "gdas", "flops"),
+        pytest.param("cells", "softmax", "flops", marks=pytest.mark.slow),
+        pytest.param("cells", "gdas", "flops", marks=pytest.mark.slow),
         ("cells", "joint", "parameters"),
-        ("nasbench201", "softmax", "parameters"),
+        pytest.param("nasbench201", "softmax", "parameters", marks=pytest.mark.slow),
         ("nasbench201", "gdas", "flops"),
     ],
 )

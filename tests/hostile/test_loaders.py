@@ -25,6 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("hostile")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "n_cases"), NUMBERS)
 def test_damaged_files_are_taken_or_refused(name: str, n_cases: int, folder: Path) -> None:
     found = cases(name, n_cases, 7, folder / f"{name}{n_cases}", Watch())

@@ -27,6 +27,7 @@ def test_another_suffix_is_refused(tmp_path: Path) -> None:
         save_figure(draw_cell(PUBLISHED["metanas_v1"]), tmp_path / "cell.bmp")
 
 
+@pytest.mark.slow
 def test_matplotlib_is_imported_on_first_use_and_pyplot_never() -> None:
     code = (
         "import sys, metanas_pl.plotting as p;"

@@ -73,6 +73,7 @@ def test_expected_cost_is_exact_at_one_hot_and_largest_is_everything(kind: str, 
         assert costs.largest == sum(p.numel() for p in net.parameters()) - extra
 
 
+@pytest.mark.slow
 def test_expected_cost_is_the_mean_over_drawn_architectures() -> None:
     net = supernet("pairs")
     costs, mixing = measure(net, "parameters", SHAPE), random_mixing(net)

@@ -110,6 +110,7 @@ def test_evidence_fades_over_a_quarter_of_the_training() -> None:
     assert float(evidence.value()["a"].weight[0, 0]) == pytest.approx(math.exp(-1), rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "nas", [PATH, {"sampled_options": None}, {"sampled_options": 2}], ids=["path", "all", "two"]
 )

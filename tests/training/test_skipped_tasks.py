@@ -85,6 +85,7 @@ def planted(images: Path, run_dir: Path, episodes: list[int], *more: str) -> lis
     return [*options, "trainer.log_every_n_steps=1", plant, *more]
 
 
+@pytest.mark.slow
 def test_a_run_passes_over_failed_tasks_and_names_them(images: Path, tmp_path: Path) -> None:
     """With gradient accumulation a step has the tasks of all its batches: here 1 of 4 fails, then 4."""
     accumulated = ["trainer.accumulate_grad_batches=2", "trainer.max_steps=2", "resume=auto"]

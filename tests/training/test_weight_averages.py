@@ -78,6 +78,7 @@ def test_averaged_masks_are_refused() -> None:
         trainer(callbacks=[EMAWeightAveraging()]).fit(module, loader(), loader())
 
 
+@pytest.mark.slow
 def test_a_moving_average_goes_on_after_a_resume(tmp_path: Path) -> None:
     def trained(ckpt_path: Path | None = None) -> tuple[Any, pl.Trainer]:
         torch.manual_seed(0)
@@ -101,6 +102,7 @@ def test_a_moving_average_goes_on_after_a_resume(tmp_path: Path) -> None:
     assert_equal(resumed.state_dict(), whole.state_dict())
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:SWA is currently only supported every epoch")
 def test_a_stochastic_average_is_the_mean_over_epochs() -> None:
     module, path = make_module("fomaml", nas=PRUNES), Trajectory(epochs=True)

@@ -21,6 +21,7 @@ def test_a_killed_run_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
     assert "killed 3 times" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["config.yaml", "metrics.csv", "alpha_history.png", "genotype.json"]
 )

@@ -31,6 +31,7 @@ print(before - resident_pages())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc only")
 def test_freed_blocks_stay_with_the_process_that_asks_for_it(tmp_path: Path) -> None:
     pages = {}

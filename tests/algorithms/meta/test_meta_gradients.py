@@ -118,6 +118,7 @@ def search_task(
     return theta, task, plain_steps, lambda point, step: query(point, step)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["weights", "alphas"])
 def test_maml_through_darts_steps_equals_finite_differences(part: str) -> None:
     theta, task, plain_steps, query = search_task()
@@ -132,6 +133,7 @@ def test_maml_through_darts_steps_equals_finite_differences(part: str) -> None:
     torch.testing.assert_close(result.loss, after_adaptation(getattr(theta, part)))
 
 
+@pytest.mark.slow
 def test_multi_step_loss_equals_finite_differences() -> None:
     theta, task, plain_steps, query = search_task(outer_step=0)
     result = mamlpp(theta, task, multi_step_until=100, second_order_from=0)

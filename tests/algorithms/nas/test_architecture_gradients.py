@@ -90,6 +90,7 @@ def test_both_signs_of_the_finite_difference_see_the_same_noise() -> None:
         torch.testing.assert_close(approximate[name], value, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sgd", "adam"])
 def test_training_speed_is_the_gradient_of_the_sum_of_unrolled_losses(kind: str) -> None:
     net, theta = toy()

@@ -64,6 +64,7 @@ SINGLE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "dtype", "tolerance"), [*((name, torch.float64, 1e-9) for name in SPACES), *SINGLE]
 )

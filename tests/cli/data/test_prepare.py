@@ -114,6 +114,7 @@ def scratch(cache: Path) -> list[Path]:
     return list(cache.glob(".*.tmp"))
 
 
+@pytest.mark.slow
 def test_kill_and_run_again(cache: Path, tmp_path: Path) -> None:
     process = start(PROGRAM, ["prepare", SLOW, f"root={tmp_path}"], tmp_path)
     wait_for(tmp_path / "log", process)
@@ -129,6 +130,7 @@ def test_kill_and_run_again(cache: Path, tmp_path: Path) -> None:
     cached.store.verify()
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing(cache: Path, tmp_path: Path) -> None:
     process = start(PROGRAM, ["prepare", SLOW, f"root={tmp_path}"], tmp_path)
     wait_for(tmp_path / "log", process)
@@ -139,6 +141,7 @@ def test_ctrl_c_leaves_nothing(cache: Path, tmp_path: Path) -> None:
     assert [path.name for path in cache.iterdir()] == [".slow.lock"]
 
 
+@pytest.mark.slow
 def test_two_at_a_time_build_once(cache: Path, tmp_path: Path) -> None:
     words = ["prepare", SLOW, f"root={tmp_path}"]
     processes = [start(PROGRAM, words, tmp_path) for _ in range(2)]

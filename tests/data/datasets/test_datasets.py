@@ -85,6 +85,7 @@ def test_reading_at_the_grid_gives_the_smoothed_outline() -> None:
     np.testing.assert_allclose(found[0], expected, atol=0.51)
 
 
+@pytest.mark.slow
 def test_the_glyph_store(tmp_path: Path) -> None:
     store = prepare_source("glyphs", DataRequest(tmp_path))
     assert store.n_classes("train") > 800

@@ -41,6 +41,7 @@ def mine(original: tuple[Path, Path], tmp_path: Path) -> Path:
     return shutil.copytree(original[1], tmp_path / "mine")
 
 
+@pytest.mark.slow
 def test_a_copied_folder_reports_its_own_best(
     images: Path, original: tuple[Path, Path], mine: Path
 ) -> None:
@@ -53,6 +54,7 @@ def test_a_copied_folder_reports_its_own_best(
     assert rows[0] == rows[1], "those of the 2 outer steps, again"
 
 
+@pytest.mark.slow
 def test_a_copy_goes_on_without_its_original(
     images: Path, original: tuple[Path, Path], mine: Path
 ) -> None:

@@ -17,6 +17,7 @@ def interrupted(options: list[str], stage: str, batch: int) -> None:
     assert exit.value.code == 128 + 15
 
 
+@pytest.mark.slow
 def test_a_signal_in_a_test_ends_it_and_the_run_goes_on(
     images: Path, finished: Path, tmp_path: Path
 ) -> None:
@@ -28,6 +29,7 @@ def test_a_signal_in_a_test_ends_it_and_the_run_goes_on(
     assert rows[0] == rows[1]
 
 
+@pytest.mark.slow
 def test_what_is_accumulated_is_not_lost(images: Path, tmp_path: Path) -> None:
     """A signal before the first of a step's two batches ends the run after the second."""
     more = ["trainer.accumulate_grad_batches=2", "trainer.max_steps=2", "resume=auto"]

@@ -15,6 +15,7 @@ from tests.runs import compose, read_rows, tiny
 DELAY = 0.05
 
 
+@pytest.mark.slow
 def test_slow_episodes_are_seen(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,16 +42,23 @@ def options(images: Path, run_dir: Path, variant: str) -> list[str]:
     return [*runs.tiny(images, run_dir), *OPTIONS, *VARIANTS[variant]]
 
 
+class Undisturbed(dict[str, Path]):
+    """Final checkpoint of an undisturbed run of each variant, trained when it is first asked for."""
+
+    def __init__(self, images: Path, root: Path) -> None:
+        self.images, self.root = images, root
+
+    def __missing__(self, variant: str) -> Path:
+        run_dir = self.root / variant
+        train.run(runs.compose(options(self.images, run_dir, variant)))
+        self[variant] = run_dir / "checkpoints" / "last.ckpt"
+        assert self[variant].is_file()
+        return self[variant]
+
+
 @pytest.fixture(scope="module")
-def undisturbed(images: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Final checkpoint of an undisturbed run of each variant."""
-    finals = {}
-    for variant in VARIANTS:
-        run_dir = tmp_path_factory.mktemp(variant)
-        train.run(runs.compose(options(images, run_dir, variant)))
-        finals[variant] = run_dir / "checkpoints" / "last.ckpt"
-        assert finals[variant].is_file()
-    return finals
+def undisturbed(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    return Undisturbed(images, tmp_path_factory.mktemp("undisturbed"))
 
 
 def interrupt(arguments: list[str], step: int, name: str = "SIGINT", code: int = 130) -> None:
@@ -65,16 +72,20 @@ def interrupt(arguments: list[str], step: int, name: str = "SIGINT", code: int =
 
 
 # In the middle of an epoch (3 outer steps) or at its end: one for each variant, the others at night.
-CASES = [("fresh", 1), ("fresh", 3), ("carried", 2), ("workers", 3), ("no_validation", 3)]
-CASES += [("min_steps", 2), ("pruned", 2)]
+OFTEN = [("fresh", 1), ("pruned", 2)]
+SLOW = [("fresh", 3), ("carried", 2), ("workers", 3), ("no_validation", 3), ("min_steps", 2)]
 OTHERS = {(variant, k) for variant in VARIANTS for k in (2, 3)} | {("fresh", 6)}
-AT_NIGHT = [pytest.param(*case, marks=pytest.mark.nightly) for case in sorted(OTHERS - set(CASES))]
+CASES = [
+    *OFTEN,
+    *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW),
+    *(pytest.param(*case, marks=pytest.mark.nightly) for case in sorted(OTHERS - {*OFTEN, *SLOW})),
+]
 
 
-@pytest.mark.parametrize(("variant", "step"), [*CASES, *AT_NIGHT])
+@pytest.mark.parametrize(("variant", "step"), CASES)
 def test_an_interrupted_run_goes_on_exactly(
     images: Path,
-    undisturbed: dict[str, Path],
+    undisturbed: Undisturbed,
     tmp_path: Path,
     variant: str,
     step: int,
@@ -96,10 +107,11 @@ def assert_same_rows(left: Path, right: Path) -> None:
     assert rows[0] == rows[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "code", "step"), [("SIGTERM", 143, 3), ("SIGUSR1", 138, 4)])
 def test_signals_of_a_cluster_end_a_run_that_goes_on_by_itself(
     images: Path,
-    undisturbed: dict[str, Path],
+    undisturbed: Undisturbed,
     tmp_path: Path,
     name: str,
     code: int,
@@ -118,7 +130,7 @@ def test_signals_of_a_cluster_end_a_run_that_goes_on_by_itself(
     assert_same_rows(tmp_path, undisturbed["fresh"].parent.parent)
 
 
-def test_which_checkpoint_a_run_goes_on_with(undisturbed: dict[str, Path], tmp_path: Path) -> None:
+def test_which_checkpoint_a_run_goes_on_with(undisturbed: Undisturbed, tmp_path: Path) -> None:
     folder = undisturbed["fresh"].parent
     config = app.to_config(runs.compose([f"run_dir={folder.parent}", "ckpt_path=last"]))
     assert choose_checkpoint(config) == str(undisturbed["fresh"])
@@ -132,7 +144,7 @@ def test_which_checkpoint_a_run_goes_on_with(undisturbed: dict[str, Path], tmp_p
 
 
 def test_a_checkpoint_without_its_step_is_none(
-    images: Path, undisturbed: dict[str, Path], tmp_path: Path
+    images: Path, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     checkpoint = runs.load(undisturbed["fresh"])
     del checkpoint["global_step"]
@@ -145,7 +157,8 @@ def test_a_checkpoint_without_its_step_is_none(
         train.run(runs.compose(arguments))
 
 
-def test_variants_are_different_trainings(undisturbed: dict[str, Path]) -> None:
+@pytest.mark.slow
+def test_variants_are_different_trainings(undisturbed: Undisturbed) -> None:
     """Otherwise the tests above would show less than they say."""
     pruned = runs.load(undisturbed["pruned"])["state_dict"]
     alive = [mask for name, mask in pruned.items() if "alive" in name]
@@ -156,7 +169,8 @@ def test_variants_are_different_trainings(undisturbed: dict[str, Path]) -> None:
         runs.assert_same_training(undisturbed["fresh"], undisturbed["carried"])
 
 
-def test_interrupted_twice(images: Path, undisturbed: dict[str, Path], tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_interrupted_twice(images: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
     arguments, last = options(images, tmp_path, "fresh"), tmp_path / "checkpoints" / "last.ckpt"
     interrupt(arguments, 2)
     interrupt([*arguments, f"ckpt_path={last}"], 4)
@@ -164,8 +178,9 @@ def test_interrupted_twice(images: Path, undisturbed: dict[str, Path], tmp_path:
     runs.assert_same_training(last, undisturbed["fresh"])
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_in_another_folder_remembers_its_best(
-    images: Path, undisturbed: dict[str, Path], tmp_path: Path
+    images: Path, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     """Every run has a folder of its own by default, so this is how a run is resumed."""
     first, second = tmp_path / "first", tmp_path / "second"
@@ -185,9 +200,7 @@ def test_a_run_that_goes_on_in_another_folder_remembers_its_best(
     runs.assert_same_training(second / "checkpoints" / "last.ckpt", undisturbed["fresh"])
 
 
-def test_another_network_is_refused(
-    images: Path, undisturbed: dict[str, Path], tmp_path: Path
-) -> None:
+def test_another_network_is_refused(images: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
     arguments = [*options(images, tmp_path, "fresh"), f"ckpt_path={undisturbed['fresh']}"]
     for override in ("space.channels=5", "meta.inner.steps=3", "nas.t_min=0.04"):
         group = override.split(".")[0]
@@ -195,6 +208,7 @@ def test_another_network_is_refused(
             train.run(runs.compose([*arguments, override]))
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_prolonged(images: Path, tmp_path: Path) -> None:
     """Constant schedules do not know how long the run is, so a longer one is a prolonged one.
 

@@ -16,6 +16,7 @@ from metanas_pl.errors import UserError
 from tests.runs import compose, execute, tiny
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_an_offline_run_holds_config_metrics_and_cells(
     images: Path, tmp_path: Path, monkeypatch: Any
@@ -106,6 +107,7 @@ def test_without_a_key_a_line_says_what_to_do_before_the_training(
     assert not (tmp_path / "run" / "metrics.csv").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_a_run_that_goes_on_does_so_on_wandb(
     images: Path, tmp_path: Path, monkeypatch: Any
