@@ -16,11 +16,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from metanas_pl.cli.composing import (
-    CANNOT_COMPOSE,
     CONFIG_DIR,
     OutsideConfigs,
-    advice,
-    compose_checked,
+    explained,
     in_short,
     register_schemas,
     understood,
@@ -122,11 +120,9 @@ def launch(run: Callable[[DictConfig], Results]) -> None:
         print(versions())
         return
     register_schemas()
-    words = [a for a in sys.argv[1:] if not a.startswith("-")]
-    sweeps = bool(flags & SWEEP) or "hydra.mode=MULTIRUN" in words
+    sweeps = bool(flags & SWEEP) or "hydra.mode=MULTIRUN" in sys.argv
     sys.argv[1:] = [a if a in flags else understood([a], sweeps)[0] for a in sys.argv[1:]]
-    if flags <= HELP and not sweeps:
-        compose_checked(words)
+    words = [a for a in sys.argv[1:] if not a.startswith("-")]
     if not flags:
         check_run_dir(words)
     if flags & HELP:
@@ -139,15 +135,16 @@ def launch(run: Callable[[DictConfig], Results]) -> None:
             results = with_short_errors(lambda: run(cfg), cfg.run_dir)
         return results.get(OBJECTIVE)
 
-    try:
-        with variable(SHOW_TRACE, "1"):  # Hydra hands its errors on instead of printing them
-            hydra.main(version_base="1.3", config_path=CONFIG_DIR, config_name="config")(job)()
-    except CANNOT_COMPOSE as error:
-        raise UserError(advice(error, words)) from error
-    except OSError as error:
-        if asked == "1":  # it may be of the job
-            raise
-        raise UserError(f"the run folder (hydra.run.dir) cannot be made: {error}") from error
+    entry = hydra.main(version_base="1.3", config_path=CONFIG_DIR, config_name="config")(job)
+    with variable(SHOW_TRACE, "1"):  # Hydra hands its errors on instead of printing them
+        if asked == "1":  # an error may be of the job
+            entry()
+            return
+        try:
+            with explained(words):
+                entry()
+        except OSError as error:
+            raise UserError(f"the run folder (hydra.run.dir) cannot be made: {error}") from error
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -60,17 +61,30 @@ def compose_checked(overrides: Sequence[str]) -> DictConfig:
         UserError: there is none; the message says what to change.
     """
     words = understood(overrides)
-    with initialize_config_dir(CONFIG_DIR, version_base="1.3"), warnings.catch_warnings():
+    with explained(words), initialize_config_dir(CONFIG_DIR, version_base="1.3"):
+        return compose("config", overrides=words)
+
+
+@contextmanager
+def explained(words: Sequence[str]) -> Iterator[None]:
+    """Turns what Hydra raises about these overrides into an answer to the user.
+
+    Raises:
+        UserError: the overrides, or a file of the user, cannot be composed; says what to change.
+    """
+    with warnings.catch_warnings():
         warnings.filterwarnings("error", UNAVAILABLE)
         try:
-            return compose("config", overrides=words)
+            yield
+        except UserError:
+            raise
         except UserWarning as warning:
             missing = re.sub(UNAVAILABLE, r"\1", str(warning))
             raise UserError(
                 f"{SEARCH_PATH}[…]: there is no {missing} (in a package it needs an __init__.py)"
             ) from warning
         except CANNOT_COMPOSE as error:
-            raise UserError(_advice(error, _choices(words))) from error
+            raise UserError(_advice(error, words)) from error
         except (YAMLError, ValueError, TypeError, AttributeError) as error:  # in a user's file
             reason = " ".join(str(error).split())
             raise UserError(f"a file of the configuration cannot be read: {reason}") from error
@@ -147,33 +161,29 @@ class OutsideConfigs(SearchPathPlugin):
 def _choices(overrides: Sequence[str]) -> DictConfig:
     """Returns what the chosen files alone compose to; without a mistaken choice, the default ones."""
     chosen = [o for o in overrides if o.startswith(SEARCH_PATH) or "." not in o.partition("=")[0]]
-    try:
-        return compose("config", overrides=chosen)
-    except CANNOT_COMPOSE:
-        return compose("config")
-
-
-def advice(error: Exception, overrides: Sequence[str]) -> str:
-    """Returns what to write instead, after Hydra could not compose these overrides."""
     with initialize_config_dir(CONFIG_DIR, version_base="1.3"):
-        return _advice(error, _choices(overrides))
+        try:
+            return compose("config", overrides=chosen)
+        except CANNOT_COMPOSE:
+            return compose("config")
 
 
-def _advice(error: Exception, defaults: DictConfig) -> str:
+def _advice(error: Exception, words: Sequence[str]) -> str:
+    """Returns what to write instead of these overrides."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     cause = _root_cause(error)
     if isinstance(error, OverrideParseException):
         return f"{error.override} cannot be read: write KEY=VALUE"
     override = re.match(r"Could not override '([^']+)'", lines[0])
     if override and isinstance(cause, ConfigKeyError | ConfigAttributeError):
-        return _unknown_key(override[1], defaults)
+        return _unknown_key(override[1], _choices(words))
     plugin = re.search(r"'hydra/(sweeper|launcher)/\w+'", lines[0])
     if plugin:
         extra = {"sweeper": "sweep", "launcher": "cluster"}[plugin[1]]
         return f"{lines[0]} It needs pip install 'metanas_pl[{extra}]'"
     in_a_file = re.search(r"full_key: (\S+)", str(error))
     if in_a_file and "ConfigKeyError raised while composing" in lines[0]:
-        return f"{lines[0].partition(':')[0]}: {_unknown_key(in_a_file[1], defaults)}"
+        return f"{lines[0].partition(':')[0]}: {_unknown_key(in_a_file[1], _choices(words))}"
     if any("Available options" in line for line in lines):  # an unknown choice of a group
         options = [line for line in lines[2:] if " " not in line]
         return f"{lines[0]} Available: {', '.join(options)}"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from metanas_pl.cli import app
+from metanas_pl.cli.composing import compose_checked
 from metanas_pl.cli.console import make_printable
 from metanas_pl.cli.errors import ShowVersions
 from metanas_pl.cli.evaluate import as_trained, load, named_checkpoint
@@ -52,7 +53,7 @@ def run(settings: Sequence[str]) -> list[Row]:
         UserError: a word that makes no sense, or no such checkpoint or episode.
     """
     ours, overrides = parse(settings)
-    asked = app.to_config(app.compose_checked(["run_dir=.", *overrides]), trains=False)
+    asked = app.to_config(compose_checked(["run_dir=.", *overrides]), trains=False)
     asked.ckpt_path = ours["ckpt_path"] = named_checkpoint(ours["ckpt_path"], ".")
     config = as_trained(asked, overrides)
     module, datamodule = load(config)

@@ -80,6 +80,7 @@ def data_config(name: str, settings: Sequence[str]) -> DataConfig:
     from omegaconf import OmegaConf
 
     from metanas_pl.cli import app
+    from metanas_pl.cli.composing import compose_checked
 
     if name not in SOURCES and "." not in name:
         raise UserError(f"there is no data set {name}{did_you_mean(name, list(SOURCES))}")
@@ -91,7 +92,7 @@ def data_config(name: str, settings: Sequence[str]) -> DataConfig:
     paths = {key: _path(given.pop(key)) for key in PATHS if key in given}
     overrides = [f"data.{key}={value}" for key, value in given.items()]
     absent = [f"data.{key}=null" for key in paths]
-    config = OmegaConf.to_object(app.compose_checked([chosen, *overrides, *absent]).data)
+    config = OmegaConf.to_object(compose_checked([chosen, *overrides, *absent]).data)
     assert isinstance(config, DataConfig)
     for key, path in paths.items():
         setattr(config, key, path)
