@@ -10,6 +10,7 @@ from benchmarks import controls, run_folder
 from benchmarks.endurance._checkpoint_loaders import Attempt, finished_run
 from benchmarks.endurance._mutations import altered, damaged, odd_value
 from metanas_pl.cli import app
+from metanas_pl.cli.composing import compose_checked
 
 
 def run_folders(folder: Path) -> Attempt:
@@ -50,7 +51,7 @@ def overrides(folder: Path) -> Attempt:
             given = [f"{chosen.partition('=')[0]}={json.dumps(odd_value(rng))[:2000]}"]
         else:
             given = [damaged(rng, chosen.encode()).decode("latin1")]
-        app.to_config(app.compose_checked([*given, f"run_dir={folder}"]))
+        app.to_config(compose_checked([*given, f"run_dir={folder}"]))
 
     return attempt
 

@@ -75,7 +75,7 @@ def going_on_from(path: str | None) -> Iterator[None]:
     except DAMAGE as error:
         from metanas_pl.utils.lightning_private import arose_in_restoring
 
-        if isinstance(error, ValueError) or not arose_in_restoring(error):
+        if isinstance(error, UserError) or not arose_in_restoring(error):
             raise
         raise UserError(f"ckpt_path={path} does not fit this run: {_line(error)}") from error
 

@@ -21,7 +21,7 @@ def interrupted(options: list[str], stage: str, batch: int) -> None:
 def test_a_signal_in_a_test_ends_it_and_the_run_goes_on(
     images: Path, finished: Path, tmp_path: Path
 ) -> None:
-    options = [*runs.tiny(images, tmp_path), "resume=auto"]
+    options = [*runs.tiny(images, tmp_path), "evaluation.arms=[frozen]", "resume=auto"]
     interrupted(options, "test", 1)
     assert not (tmp_path / "results.json").exists()
     train.run(runs.compose(options))

@@ -233,10 +233,14 @@ def test_parameters_of_another_network(written: dict[str, Any], tmp_path: Path) 
         evaluated(written, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [("loops", {"fit_loop": {"state_dict": 7}}), ("pytorch-lightning_version", "-1")],
+)
 def test_what_lightning_cannot_restore_is_a_mistake_of_the_file(
-    written: dict[str, Any], images: Path, tmp_path: Path
+    part: str, value: Any, written: dict[str, Any], images: Path, tmp_path: Path
 ) -> None:
-    written["loops"] = {"fit_loop": {"state_dict": 7}}
+    written[part] = value
     torch.save(written, tmp_path / "x.ckpt")
     options = [*runs.tiny(images, tmp_path, draws=True), f"ckpt_path={tmp_path / 'x.ckpt'}"]
     with pytest.raises(ValueError, match=r"x\.ckpt does not fit this run: "):
