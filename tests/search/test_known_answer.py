@@ -62,7 +62,11 @@ def found(config: Any, order: tuple[str, str], seed: int, folder: Path) -> torch
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("nas", [[], ["nas=path"]], ids=["main_job", "path"])
+@pytest.mark.parametrize(
+    "nas",
+    [[], pytest.param(["nas=path"], marks=pytest.mark.nightly)],
+    ids=["main_job", "path"],
+)
 @pytest.mark.parametrize("along", ALONG)
 def test_the_search_finds_the_primitive_that_sees_the_class(
     along: str, nas: list[str], tmp_path: Path
