@@ -17,7 +17,6 @@ def interrupted(options: list[str], stage: str, batch: int) -> None:
     assert exit.value.code == 128 + 15
 
 
-@pytest.mark.slow
 def test_a_signal_in_a_test_ends_it_and_the_run_goes_on(
     images: Path, finished: Path, tmp_path: Path
 ) -> None:

@@ -20,7 +20,6 @@ def test_best_until(tmp_path: Path) -> None:
     assert found == [None, 0.5, 0.7, 0.7, None]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("others", "steps"), [((1.2, 1.1, 0.0), 2), ((-0.2, -0.1, 1.0), 6)])
 def test_a_trial_below_the_median_ends(
     images: Path, others: tuple[float, ...], steps: int, tmp_path: Path

@@ -16,7 +16,6 @@ from metanas_pl.errors import UserError
 from tests.runs import compose, execute, tiny
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_an_offline_run_holds_config_metrics_and_cells(
     images: Path, tmp_path: Path, monkeypatch: Any
