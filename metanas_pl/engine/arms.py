@@ -76,10 +76,11 @@ def accuracies_of_arms(
         "shuffled": lambda: with_alphas(shuffled(own, mask, batch.index, seed)),
     }
     tried = {name: arms[name]() for name in plan.arms if name in arms}
-    accuracies = {name: outcome.accuracy for name, outcome in tried.items()}
-    for name in set(plan.arms) - set(arms):
-        accuracies[name] = chosen_of(list(tried.values()), by_queries=name == "oracle")
-    return accuracies
+    outcomes = list(tried.values())
+    return {
+        name: tried[name].accuracy if name in tried else chosen_of(outcomes, name == "oracle")
+        for name in plan.arms
+    }
 
 
 def chosen_of(arms: list[Outcome], by_queries: bool) -> Float[Tensor, " T"]:

@@ -14,6 +14,12 @@ from metanas_pl.search_spaces.ops.names import PRIMITIVES
 TRUTH = {"a": 0.5, "b": 0.4, "c": 0.3, "d": 0.2}
 
 
+def write_table(folder: Path, cpu_seconds: float) -> None:
+    """A known table of four networks whose accuracies are ``TRUTH``."""
+    rows = {n: {"0": {"val": v, "test": v, "cpu_seconds": cpu_seconds}} for n, v in TRUTH.items()}
+    (folder / "table_glyphs.json").write_text(json.dumps({"networks": rows}))
+
+
 def test_a_choice_costs_what_the_best_network_has_more() -> None:
     assert judge.judged("a", TRUTH) == {"chosen": "a", "regret": 0.0, "rank": 1}
     assert judge.judged("c", TRUTH) == {"chosen": "c", "regret": 20.0, "rank": 3}
@@ -30,8 +36,7 @@ def test_searches_are_judged_when_the_table_is_printed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(known_table, "RESULTS", tmp_path)
-    rows = {n: {"0": {"val": v, "test": v, "cpu_seconds": 9.0}} for n, v in TRUTH.items()}
-    (tmp_path / "table_glyphs.json").write_text(json.dumps({"networks": rows}))
+    write_table(tmp_path, cpu_seconds=9.0)
     runs = {"0": {"chosen": "a", "within": TRUTH}, "1": {"chosen": "c", "within": TRUTH}}
     found = {"cpu_seconds": 36.0, "methods": {"path": runs}}
     (tmp_path / "searched_glyphs.json").write_text(json.dumps(found))
@@ -49,8 +54,7 @@ def test_random_search_tries_what_fits_in_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(known_table, "RESULTS", tmp_path)
-    rows = {n: {"0": {"val": v, "test": v, "cpu_seconds": 10.0}} for n, v in TRUTH.items()}
-    (tmp_path / "table_glyphs.json").write_text(json.dumps({"networks": rows}))
+    write_table(tmp_path, cpu_seconds=10.0)
     truth = judge.truth_of("glyphs")
     assert truth == TRUTH
     assert judge.random_search("glyphs", 0, 25.0, truth)["networks"] == 2

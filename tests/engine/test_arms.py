@@ -14,7 +14,7 @@ from metanas_pl.engine.arms import chosen_of, shuffled
 from metanas_pl.engine.evaluation import Outcome
 from metanas_pl.engine.task_batch import task
 from metanas_pl.errors import UserError
-from tests.conftest import RandomEpisode, make_module, random_episode
+from tests.conftest import RandomEpisode, make_module, random_episode, trainer
 
 LIVELY = {"inner": {"alpha_lr": 0.5, "weight_lr": 0.05, "steps": 3, "test_steps": 4}}
 PLAN: dict[str, Any] = {"steps": 4, "arch_steps": 4}
@@ -84,6 +84,22 @@ def test_each_arm_has_the_alphas_that_it_says() -> None:
     for t in range(2):
         alphas = {k: a[t] for k, a in permuted.items()}
         assert float(accuracies["shuffled"][t]) == pytest.approx(of_alphas(t, alphas))
+
+
+def test_validation_logs_what_the_arms_say_in_the_order_asked_for() -> None:
+    """Of a loader, in which an episode has no partner: the mean over no episode is NaN."""
+    module, episode = adapting(["own", "best", "frozen", "same_group"]), random_episode(tasks=2)
+    loader = torch.utils.data.DataLoader([episode], batch_size=None)
+    (logged,) = trainer().validate(module, loader, verbose=False)
+    result = evaluate(module, episode)
+    accuracies = module._arms(episode, result, "val")
+    assert list(accuracies) == ["own", "best", "frozen", "same_group"]
+    gain = (result.accuracy - evaluate(module, episode, arch_steps=0).accuracy).mean()
+    assert logged["val/adaptation_gain"] == pytest.approx(float(gain))
+    own = (accuracies["own"] - accuracies["frozen"]).mean()
+    assert logged["val/own_minus_frozen"] == pytest.approx(float(own))
+    assert logged["val/own_minus_same_group"] != logged["val/own_minus_same_group"]
+    assert "val/own_minus_other_group" not in logged
 
 
 def test_shuffled_options_are_those_of_the_task_in_other_places() -> None:
