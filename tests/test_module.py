@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -540,6 +541,22 @@ def test_another_precision_learns(precision: Any, dtype: torch.dtype) -> None:
     assert {parameter.dtype for parameter in module.parameters()} == {dtype}
     (tested,) = run.test(module, loader(), verbose=False)
     assert tested["test/accuracy"] > tested["test/accuracy_before_adaptation"] + 0.1
+
+
+def test_a_rate_that_lightning_tries_is_that_of_the_weights() -> None:
+    module = make_module("fomaml")
+    module.learning_rate = 0.25
+    assert module.learning_rate == module.meta.outer.weight_lr == 0.25
+    assert module.hparams["meta"]["outer"]["weight_lr"] == 0.25
+
+
+def test_ranks_that_resume_after_different_steps_are_refused() -> None:
+    module = make_module()
+    reduced = SimpleNamespace(reduce=lambda *_, **__: torch.tensor([7, -5]))
+    module._trainer = SimpleNamespace(strategy=reduced, global_step=5)
+    module.trainer.fit_loop = None
+    with pytest.raises(UserError, match="ranks resume after outer steps 5 to 7: put hydra.run.dir"):
+        module.on_train_start()
 
 
 @pytest.mark.slow

@@ -9,12 +9,14 @@ from typing import Any, get_type_hints
 
 import pytest
 import yaml
+from omegaconf import DictConfig, OmegaConf
 
 import metanas_pl
 from metanas_pl.cli import app, evaluate, replay, train
 from metanas_pl.cli.data import main as data_command
 from metanas_pl.config import CellSpaceConfig, Config, Conv4Config
-from tests.runs import execute
+from metanas_pl.errors import UserError
+from tests.runs import compose, execute
 
 MISTAKES = [
     ("data.n_wayz=5", ["data.n_wayz", "did you mean data.n_ways", "n_shots"]),
@@ -227,6 +229,32 @@ def test_a_run_folder_that_cannot_be_made(
     assert main(monkeypatch, tmp_path / folder) == 2
     error = capsys.readouterr().err
     assert "hydra.run.dir" in error and len(error.splitlines()) == 1
+
+
+def test_a_run_folder_on_a_full_disk(monkeypatch: Any, tmp_path: Path) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(app, "write_whole", full)
+    with pytest.raises(UserError, match="nothing can be written to the run folder: .*No space"):
+        app.make_run_dir(app.to_config(compose([f"run_dir={tmp_path}"])))
+
+
+def test_a_value_that_refers_to_nothing(tmp_path: Path) -> None:
+    cfg = OmegaConf.merge(compose([f"run_dir={tmp_path}"]), {"data": {"root": "${nowhere}"}})
+    assert isinstance(cfg, DictConfig)
+    with pytest.raises(UserError, match="'nowhere' not found"):
+        app.to_config(cfg)
+
+
+def test_on_demand_hydra_shows_its_own_errors(monkeypatch: Any, tmp_path: Path) -> None:
+    def run(cfg: Any) -> Any:
+        raise ValueError("a bug")
+
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setattr("sys.argv", ["metanas-train", f"hydra.run.dir={tmp_path}"])
+    with pytest.raises(ValueError, match="a bug"):
+        app.main(run)
 
 
 @pytest.mark.parametrize("command", [train.main, evaluate.main, replay.main, data_command.main])

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
 import pytest
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 
-from metanas_pl.cli.composing import compose_checked, register_schemas, understood
+from metanas_pl.cli.composing import (
+    OutsideConfigs,
+    compose_checked,
+    register_schemas,
+    understood,
+)
 from metanas_pl.errors import UserError
 
 AWKWARD = [
@@ -79,3 +86,46 @@ def test_commas_are_for_sweeps() -> None:
 def test_a_group_that_a_run_needs(group: str) -> None:
     with pytest.raises(UserError, match=rf"^{group}=null: .*choose one of \w+"):
         compose_checked([f"{group}=null"])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["data.n_wayz=5"], "data.n_wayz: .*did you mean data.n_ways"),
+        (["seed"], "seed cannot be read: write KEY=VALUE"),
+        (["data=cifar1000"], "data/cifar1000.* Available: .*omniglot"),
+        (["seed=ten"], "ten.*Integer"),
+        (["hydra/sweeper=nothing"], r"hydra/sweeper/nothing.*metanas_pl\[sweep\]"),
+        (["hydra.searchpath=[pkg://nowhere.configs]"], "there is no nowhere.configs"),
+        (["data.root=/a,b"], "cannot be read: quote its value twice"),
+    ],
+)
+def test_what_cannot_be_composed_is_answered(words: list[str], told: str) -> None:
+    register_schemas()
+    with pytest.raises(UserError, match=told):
+        compose_checked(words)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("# @package _global_\ndata: {n_wayz: 3}\n", "mine.yaml.*did you mean n_ways|n_wayz"),
+        ("data: [", "a file of the configuration cannot be read: while parsing"),
+    ],
+)
+def test_a_file_of_the_user(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(text)
+    register_schemas()
+    with pytest.raises(UserError, match=told):
+        compose_checked([f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"])
+
+
+def test_folders_of_the_command_line_are_listed_in_the_help(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = ["--help", "hydra.searchpath=[file:///a,pkg://b]", "seed=1"]
+    monkeypatch.setattr("sys.argv", ["metanas-train", *words])
+    search_path = ConfigSearchPathImpl()
+    OutsideConfigs().manipulate_search_path(search_path)
+    assert [found.path for found in search_path.get_path()] == ["file:///a", "pkg://b"]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import pytorch_lightning as pl
 import torch
 import yaml
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
+from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from metanas_pl.cli import app
-from metanas_pl.cli.trainer import make_callbacks, make_trainer
+from metanas_pl.cli.trainer import make_callbacks, make_logger, make_trainer
 from metanas_pl.config import Config, DataConfig
 from metanas_pl.config.schemas.trainer import OURS, SETTINGS, checked_trainer
 from metanas_pl.errors import RunFailed, UserError
@@ -135,6 +138,42 @@ def test_errors_of_lightning_in_a_run(
     with pytest.raises(becomes, match=told) as caught, make_trainer(config, tmp_path):
         raise error
     assert type(caught.value) is becomes
+
+
+@pytest.mark.parametrize(
+    ("callback", "told"),
+    [
+        ({"_target_": "no.such.thing"}, "callbacks.mine=no.such.thing: .*no"),
+        (
+            {"_target_": "pytorch_lightning.callbacks.ModelCheckpoint", "mode": "x"},
+            "callbacks.mine=.*mode",
+        ),
+    ],
+)
+def test_a_callback_that_cannot_be_made(callback: dict[str, str], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        make_callbacks(Config(callbacks={"mine": callback}))
+
+
+def test_a_resumed_run_goes_on_in_its_wandb_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The checkpoint names the run; a copy of the folder, or a chosen id, begins anew."""
+    made: list[dict[str, Any]] = []
+
+    def make(_: str, settings: dict[str, Any]) -> WandbLogger:
+        made.append(settings)
+        return Mock(spec=WandbLogger)
+
+    monkeypatch.setattr("metanas_pl.cli.trainer.make", make)
+    monkeypatch.setattr("metanas_pl.cli.trainer.read", lambda _: {})
+    monkeypatch.setattr("metanas_pl.cli.trainer.run_id_in", lambda *_: "abc")
+    config = Config(run_dir=str(tmp_path), ckpt_path="last.ckpt", logger={"name": "mine"})
+    make_logger(config, resumes=True)
+    assert made == [{"name": "mine"}, {"name": "mine", "id": "abc"}]
+    make_logger(config, resumes=False)
+    make_logger(replace(config, logger={"id": "chosen"}), resumes=True)
+    assert made[2:] == [{"name": "mine"}, {"id": "chosen"}]
 
 
 def test_a_run_leaves_the_process_as_it_was(tmp_path: Path) -> None:

@@ -96,6 +96,20 @@ def test_the_glyph_store(tmp_path: Path) -> None:
     assert {info.count for split in SPLITS for info in store.classes(split)} == {20}
 
 
+def test_a_glyph_store_of_a_few_letters(
+    letters: list[glyphs.Letter], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    few = [next(x for x in letters if x.script == s) for s in ("CYRILLIC", "GREEK", "HEBREW")]
+    monkeypatch.setattr(glyphs, "find_letters", lambda _: few)
+    store = prepare_source("glyphs", DataRequest(tmp_path, image_size=20, channels=3))
+    for split, letter in zip(SPLITS, few, strict=True):
+        (info,) = store.classes(split)
+        assert info.group == letter.script and info.count == glyphs.N_SAMPLES
+        assert info.name.startswith(f"U+{ord(letter.character):04X} {letter.script} ")
+    images = store.images[-glyphs.N_SAMPLES :]
+    assert images.shape == (glyphs.N_SAMPLES, 3, 20, 20) and (images == images[:, :1]).all()
+
+
 # ---- Omniglot
 
 
