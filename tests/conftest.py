@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import hypothesis
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from tests import shapes
+
+if TYPE_CHECKING:
+    from metanas_pl import EpisodeDataModule
 
 # Networks this small gain nothing from more threads, which on busy cores wait for each other.
 torch.set_num_threads(1)
@@ -128,6 +132,21 @@ def _alike() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
+class Episodes(torch.utils.data.Dataset[RandomEpisode]):
+    """Meta-batches of random episodes."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> RandomEpisode:
+        return random_episode(seed=index)
+
+
+def loader() -> DataLoader[RandomEpisode]:
+    """Four meta-batches."""
+    return DataLoader(Episodes(), batch_size=None)
+
+
 def make_module(rule: str = "reptile", /, **changes: Any) -> Any:
     """A tiny MetaNASModule; ``changes`` are ``group={key: value}``."""
     from metanas_pl import MetaNASModule
@@ -171,4 +190,24 @@ def trainer(**options: Any) -> Any:
             "num_sanity_val_steps": 0,
             **options,
         }
+    )
+
+
+@pytest.fixture
+def data(images: Path) -> EpisodeDataModule:
+    """3-way episodes of 12x12 pixels: 4 outer steps an epoch, 2 batches of validation and of test."""
+    from metanas_pl import EpisodeDataModule
+
+    return EpisodeDataModule(
+        source="folder",
+        root=str(images),
+        cache_dir=str(images.parent / "cache"),
+        n_ways=3,
+        n_queries=2,
+        meta_batch_size=2,
+        n_train_episodes=8,
+        n_val_episodes=4,
+        n_test_episodes=4,
+        eval_batch_size=2,
+        image_size=12,
     )
