@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.search import judge, known_table
+from benchmarks.search.known_table import Images
 from metanas_pl.cli.app import CONFIG_DIR
 
 METHODS = sorted({file.stem for file in Path(CONFIG_DIR, "nas").glob("*.yaml")} - {"fixed"})
@@ -16,25 +17,29 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m benchmarks.search", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train every network of the known table")
-    train.add_argument("--data", default="glyphs", choices=list(known_table.SOURCES))
     train.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     search = commands.add_parser(
         "search", help="search with NAS methods, to be judged by the table"
     )
-    search.add_argument("--data", default="glyphs", choices=list(known_table.SOURCES))
     search.add_argument("--nas", nargs="+", default=METHODS)
     search.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     search.add_argument("--seconds", type=float, default=120.0, help="of CPU time for each search")
     search.add_argument("--episodes", type=int, default=20, help="to rank within the supernet")
     table = commands.add_parser("table", help="regret, rank and tau of every method")
-    table.add_argument("--data", default="glyphs", choices=list(known_table.SOURCES))
+    for command in (train, search, table):
+        command.add_argument("--data", default="glyphs", help="name of the files of results")
+    for command in (train, search):
+        command.add_argument("--root", help="folder of classes; without it the images are glyphs")
     options = parser.parse_args()
+    if options.command != "table" and (options.data == "glyphs") != (options.root is None):
+        parser.error("--data names the images of --root; the glyphs have no folder")
     if options.command == "train":
-        known_table.make(options.data, options.seeds)
+        known_table.make(Images(options.data, options.root), options.seeds)
     elif options.command == "table":
         print(judge.table(options.data))
     else:
-        judge.search(options.data, options.nas, options.seeds, options.seconds, options.episodes)
+        images = Images(options.data, options.root)
+        judge.search(images, options.nas, options.seeds, options.seconds, options.episodes)
 
 
 if __name__ == "__main__":

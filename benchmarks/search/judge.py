@@ -29,6 +29,7 @@ from torchmetrics.functional.regression import kendall_rank_corrcoef
 from benchmarks.controls import from_file
 from benchmarks.cpu_time import CPUTime
 from benchmarks.search import known_table
+from benchmarks.search.known_table import Images
 from metanas_pl import MetaNASModule
 from metanas_pl.config import EvaluationConfig, NASConfig
 from metanas_pl.errors import UserError
@@ -41,24 +42,23 @@ RANDOM_SEARCHES = 100
 """Random search costs nothing with a table, so it is tried often."""
 
 
-def searched(nas: str, data: str, seed: int, seconds: float) -> MetaNASModule:
+def searched(nas: str, images: Images, seed: int, seconds: float) -> MetaNASModule:
     """Returns the supernet that a NAS method has trained for so many seconds of CPU time."""
     pl.seed_everything(seed, verbose=False)
     outer = {**known_table.OUTER, "warm_up_steps": WARM_UP}
-    shape = known_table.shape_of(data)
     nas_of_file = replace(from_file(NASConfig, "nas", nas), meta_prune_interval=PRUNE_INTERVAL)
     module = MetaNASModule(
         known_table.SPACE,
         nas_of_file,
         {"outer": outer},
-        image_shape=shape,
+        image_shape=images.shape,
         n_ways=5,
         seed=seed,
     )
     trainer = known_table.trainer(-1, [CPUTime(seconds)])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        trainer.fit(module, known_table.episodes_of(data, seed))
+        trainer.fit(module, known_table.episodes_of(images, seed))
     return module
 
 
@@ -69,9 +69,9 @@ def chosen(module: MetaNASModule) -> str:
     return f"{names['reduce']}/{names['normal']}"
 
 
-def scores_within(module: MetaNASModule, data: str, n_episodes: int) -> dict[str, float]:
+def scores_within(module: MetaNASModule, images: Images, n_episodes: int) -> dict[str, float]:
     """Returns the validation accuracy of each network with the weights of the supernet."""
-    episodes = known_table.episodes_of(data, 0, n_episodes)
+    episodes = known_table.episodes_of(images, 0, n_episodes)
     episodes.prepare_data()
     episodes.setup()
     theta, plan, found = module.theta(), EvaluationConfig(arch_steps=0), {}
@@ -143,23 +143,24 @@ def file_of(data: str) -> Path:
 
 
 def search(
-    data: str, methods: Sequence[str], seeds: Sequence[int], seconds: float, n_episodes: int
+    images: Images, methods: Sequence[str], seeds: Sequence[int], seconds: float, n_episodes: int
 ) -> None:
     """Searches with the methods that the file does not hold yet, seed by seed, and writes after each."""
     torch.set_num_threads(1)
-    found = read(data)
+    file = file_of(images.name)
+    found = read(images.name)
     if found.setdefault("cpu_seconds", seconds) != seconds:
-        raise UserError(f"{file_of(data)} is of searches of {found['cpu_seconds']} s: remove it")
+        raise UserError(f"{file} is of searches of {found['cpu_seconds']} s: remove it")
     for seed, nas in itertools.product(seeds, methods):
         of_method = found["methods"].setdefault(nas, {})
         if str(seed) in of_method:
             continue
-        module = searched(nas, data, seed, seconds)
+        module = searched(nas, images, seed, seconds)
         steps = module.trainer.global_step
-        within = {n: round(v, 4) for n, v in scores_within(module, data, n_episodes).items()}
+        within = {n: round(v, 4) for n, v in scores_within(module, images, n_episodes).items()}
         of_method[str(seed)] = {"chosen": chosen(module), "outer_steps": steps, "within": within}
         print(f"seed {seed}  {nas}: {chosen(module)} after {steps} steps", flush=True)
-        file_of(data).write_text(json.dumps(found) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(found) + "\n", encoding="utf-8")
 
 
 def judgements(data: str) -> dict[str, list[Judgement]]:

@@ -1,9 +1,10 @@
 """The known table: every network of the tied space, trained alike on few-shot tasks.
 
-    python -m benchmarks.search train [--data glyphs] [--seeds 0 1]
+    python -m benchmarks.search train [--data glyphs] [--root FOLDER] [--seeds 0 1]
 
 trains the 49 networks of ``space=metanas_tied`` and writes the accuracy of each on fixed validation and
 test episodes to ``benchmarks/results/table_<data>.json``. What is there already is not trained again.
+Images are the glyphs, or those of a folder of classes, in colour.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -29,20 +30,42 @@ RESULTS = Path(__file__).parents[1] / "results"
 SPACE = {"name": "metanas_tied", "channels": 16, "n_cells": 3, "n_nodes": 1, "reductions": [0, 1]}
 SPACE |= {"stem_stride": 2, "pair_inputs": False, "tied": True}
 EPISODES = {"n_ways": 5, "n_shots": 1, "n_train_queries": 5, "meta_batch_size": 6}
-SOURCES: dict[str, dict[str, Any]] = {
-    "glyphs": {"source": "glyphs", "image_size": 28, "channels": 1}
-}
 STEPS, TEST_EPISODES = 100, 200
 OUTER = {"schedule": "cosine"}
 
 Table = dict[str, Any]
 
 
-def episodes_of(data: str, seed: int, n_val: int = TEST_EPISODES) -> EpisodeDataModule:
+class Images(NamedTuple):
+    """A data set by the name that its files of results have.
+
+    Attributes:
+        name: of the data set; ``glyphs`` needs no folder.
+        root: folder of its classes; None takes the glyphs.
+    """
+
+    name: str = "glyphs"
+    root: str | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """``(C, H, W)`` of an image."""
+        return (1, 28, 28) if self.root is None else (3, 32, 32)
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """Where the images come from; a class of a folder may have no more than nine."""
+        channels, size, _ = self.shape
+        source = {"source": "glyphs" if self.root is None else "folder", "root": self.root}
+        n_queries = {} if self.root is None else {"n_queries": 8}
+        return {**source, **n_queries, "image_size": size, "channels": channels}
+
+
+def episodes_of(images: Images, seed: int, n_val: int = TEST_EPISODES) -> EpisodeDataModule:
     """Returns training, validation and test episodes of a data set; only training depends on the seed."""
     counts = {"n_train_episodes": 6 * STEPS, "n_val_episodes": n_val}
     return EpisodeDataModule(
-        **SOURCES[data], **EPISODES, **counts, n_test_episodes=TEST_EPISODES, seed=seed
+        **images.source, **EPISODES, **counts, n_test_episodes=TEST_EPISODES, seed=seed
     )
 
 
@@ -83,13 +106,7 @@ def accuracy(module: MetaNASModule, episodes: EpisodeDataModule, split: str) -> 
     return [float(value) for value in torch.cat(found)]
 
 
-def shape_of(data: str) -> tuple[int, int, int]:
-    """Returns ``(C, H, W)`` of the images of a data set."""
-    source = SOURCES[data]
-    return source["channels"], source["image_size"], source["image_size"]
-
-
-def network(reduce: str, normal: str, data: str, seed: int) -> MetaNASModule:
+def network(reduce: str, normal: str, images: Images, seed: int) -> MetaNASModule:
     """Returns the network with one primitive in the reduction cells and one in the normal cell."""
     cells = {name: (((op, 0), (op, 1)),) for name, op in (("normal", normal), ("reduce", reduce))}
     with TemporaryDirectory() as folder:
@@ -99,7 +116,7 @@ def network(reduce: str, normal: str, data: str, seed: int) -> MetaNASModule:
         space = {**SPACE, "genotype": str(path), "affine": False}
         fixed = {"name": "fixed", "search": False, "adapts_alphas": False}
         return MetaNASModule(
-            space, fixed, {"outer": OUTER}, image_shape=shape_of(data), n_ways=5, seed=seed
+            space, fixed, {"outer": OUTER}, image_shape=images.shape, n_ways=5, seed=seed
         )
 
 
@@ -117,18 +134,18 @@ def read(data: str) -> Table:
     return {"data": data, "setting": setting, "test_episodes": TEST_EPISODES, "networks": {}}
 
 
-def make(data: str, seeds: list[int]) -> None:
+def make(images: Images, seeds: list[int]) -> None:
     """Trains what the table of a data set lacks, and writes it after every network."""
     torch.set_num_threads(1)
-    table = read(data)
+    table = read(images.name)
     for seed, reduce, normal in itertools.product(seeds, PRIMITIVES, PRIMITIVES):
         of_network = table["networks"].setdefault(f"{reduce}/{normal}", {})
         if str(seed) in of_network:
             continue
-        module, episodes = network(reduce, normal, data, seed), episodes_of(data, seed)
+        module, episodes = network(reduce, normal, images, seed), episodes_of(images, seed)
         seconds = train(module, episodes)
         scores = {split: accuracy(module, episodes, split) for split in ("val", "test")}
         row = {split: round(sum(s) / len(s), 5) for split, s in scores.items()}
         of_network[str(seed)] = row | {"cpu_seconds": round(seconds, 1)}
-        file_of(data).write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+        file_of(images.name).write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
         print(f"seed {seed}  {reduce}/{normal}  {of_network[str(seed)]}", flush=True)

@@ -47,7 +47,7 @@ def test_searches_are_judged_when_the_table_is_printed(
         "| random search | 100 | 0.00 | 1.0 |  |",
     ]
     with pytest.raises(UserError, match="of searches of 36.0 s"):
-        judge.search("glyphs", [], [0], 20.0, 1)
+        judge.search(known_table.Images(), [], [0], 20.0, 1)
 
 
 def test_random_search_tries_what_fits_in_the_time(
@@ -63,10 +63,8 @@ def test_random_search_tries_what_fits_in_the_time(
 
 
 def test_the_choice_of_a_supernet_is_one_of_the_table() -> None:
-    module = known_table.MetaNASModule(
-        known_table.SPACE, image_shape=known_table.shape_of("glyphs"), n_ways=5
-    )
+    module = known_table.MetaNASModule(known_table.SPACE, image_shape=(1, 28, 28), n_ways=5)
     module.alphas["reduce"].data[0, 2] = module.alphas["normal"].data[0, 5] = 9.0
     assert judge.chosen(module) == f"{PRIMITIVES[2]}/{PRIMITIVES[5]}"
-    fixed = known_table.network(PRIMITIVES[2], PRIMITIVES[5], "glyphs", 0)
+    fixed = known_table.network(PRIMITIVES[2], PRIMITIVES[5], known_table.Images(), 0)
     assert not fixed.alphas
