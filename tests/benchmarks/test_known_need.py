@@ -24,7 +24,10 @@ COLUMNS = {
 def finished(folder: Path, columns: dict[str, tuple[float, float]]) -> None:
     """What a run leaves that tested two episodes."""
     folder.mkdir(parents=True)
-    rows = [",".join(columns), *(",".join(map(str, row)) for row in zip(*columns.values()))]
+    rows = [
+        ",".join(columns),
+        *(",".join(map(str, row)) for row in zip(*columns.values(), strict=True)),
+    ]
     (folder / "episodes_test.csv").write_text("\n".join(rows) + "\n")
     (folder / "results.json").write_text(json.dumps({"train/outer_steps": 7}))
 
