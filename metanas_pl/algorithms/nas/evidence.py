@@ -1,10 +1,11 @@
 """What the tasks of the search have said about the options of each choice.
 
 Every outer step gives a meta-gradient of the alphas, the mean over its tasks. Compared with the other
-options of its choice, an option's gradient says whether training wants more or less of it. Running mean and
-variance over the steps tell how far the difference of two options is from what chance would give. Tasks are
-drawn anew for every step. So under pure noise the statistic below is about standard normal, however far the
-alphas have walked.
+options of its choice, an option's gradient says whether training wants more or less of it. Sums over the
+steps tell how far the difference of two options is from what chance would give. Tasks are drawn anew for
+every step. So under pure noise the statistic below is about standard normal, however far the alphas have
+walked. The sum of squares is the error of the sum, whatever the size of each step's gradient: those of an
+option that is behind vanish at a low T, and then what was said before they did still counts.
 
 Shapes: ``*E`` edges or nodes, O options of one choice.
 """
@@ -25,14 +26,12 @@ class Evidence(NamedTuple):
 
     Attributes:
         weight: of the steps.
-        squares: squares of these weights.
         first: gradients, less the mean over the options of the choice that took part; of a single path
             its loss, less what is usual.
         second: squares of these, scaled to be those of options that do not differ (see ``of_step``).
     """
 
     weight: Float[Tensor, "*E O"]
-    squares: Float[Tensor, "*E O"]
     first: Float[Tensor, "*E O"]
     second: Float[Tensor, "*E O"]
 
@@ -67,7 +66,7 @@ def of_step(
     centred = (gradient - (gradient * took).sum(-1, keepdim=True) / n.clamp_min(1)) * weight
     a = (part if alive is None else alive).to(gradient).sum(-1, keepdim=True)
     second = centred.square() * a / (a - 1).clamp_min(1)
-    return Evidence(weight, weight, centred, second)
+    return Evidence(weight, centred, second)
 
 
 def of_path(advantage: Float[Tensor, ""], taken: Bool[Tensor, "*E O"]) -> Evidence:
@@ -81,19 +80,21 @@ def of_path(advantage: Float[Tensor, ""], taken: Bool[Tensor, "*E O"]) -> Eviden
     tensor([0.5000, 0.0000])
     """
     weight = taken.to(advantage)
-    return Evidence(weight, weight, advantage * weight, advantage.square() * weight)
+    return Evidence(weight, advantage * weight, advantage.square() * weight)
 
 
 def updated(old: Evidence, new: Evidence, memory: float) -> Evidence:
     """Returns old and new evidence together; the old counts ``memory`` (0 to 1) times as much as before.
 
-    >>> one = Evidence(*torch.ones(4, 1))
-    >>> updated(one, one, 0.5).weight, updated(one, one, 0.5).squares
+    The variance of a sum goes with the square of its weights.
+
+    >>> one = Evidence(*torch.ones(3, 1))
+    >>> updated(one, one, 0.5).first, updated(one, one, 0.5).second
     (tensor([1.5000]), tensor([1.2500]))
     """
-    squares = memory**2 * old.squares + new.squares
+    second = memory**2 * old.second + new.second
     sums = (memory * before + now for before, now in zip(old, new, strict=True))
-    return Evidence(*sums)._replace(squares=squares)
+    return Evidence(*sums)._replace(second=second)
 
 
 def deviations(evidence: Evidence, leader: Int[Tensor, "*E 1"]) -> Float[Tensor, "*E O"]:
@@ -113,7 +114,7 @@ def deviations(evidence: Evidence, leader: Int[Tensor, "*E 1"]) -> Float[Tensor,
     """
     weight = evidence.weight.clamp_min(1e-12)
     mean = evidence.first / weight
-    error = evidence.second / weight * evidence.squares / weight.square()
+    error = evidence.second / weight.square()
     total = (error + error.gather(-1, leader)).sqrt()
     known = (evidence.weight > 0) & (evidence.weight.gather(-1, leader) > 0) & (total > 0)
     is_leader = torch.zeros_like(known).scatter(-1, leader, True)

@@ -18,7 +18,7 @@ from metanas_pl.utils.tensor_file import TensorFileError, load_tensors
 if TYPE_CHECKING:
     from metanas_pl.types import Checkpoint
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Grows when an older release could not read what is written. Checkpoints without one are of version 0,
 whose layout was that of version 1; see ``migration.py``."""
 

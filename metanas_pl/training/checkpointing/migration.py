@@ -55,7 +55,10 @@ def migrated(known: Settings, version: int) -> Settings:
 
 
 def with_buffers(state: Mapping[str, Tensor], of_module: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Returns a state with the buffers that it lacks since format 4: no evidence, no usual loss.
+    """Returns a state with the buffers of this format.
+
+    Until format 3 there is no evidence and no usual loss; in format 4 evidence had the squares of its
+    weights in a row of their own.
 
     Args:
         state: of the checkpoint.
@@ -66,7 +69,15 @@ def with_buffers(state: Mapping[str, Tensor], of_module: Mapping[str, Tensor]) -
         for name, value in of_module.items()
         if name.startswith(BUFFERS_OF_FORMAT_4)
     }
-    return {**start, **state}
+    return {**start, **{name: _of_format_5(name, value) for name, value in state.items()}}
+
+
+def _of_format_5(name: str, value: Tensor) -> Tensor:
+    """Returns evidence of format 4 with rows of weight, sum and the variance of the sum."""
+    if not name.startswith(BUFFERS_OF_FORMAT_4[0]) or len(value) != 4:
+        return value
+    weight, squares, first, second = value
+    return torch.stack([weight, first, second * squares / weight.clamp_min(1e-12)])
 
 
 def _of_format_2(known: Settings) -> Settings:

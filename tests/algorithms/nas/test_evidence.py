@@ -52,8 +52,8 @@ def test_deviations_are_those_of_weighted_means(memory: float) -> None:
         weights = memory ** (steps - 1 - took)
         values = np.array([gradients[t, option] - gradients[t, parts[t]].mean() for t in took])
         means[option] = np.average(values, weights=weights)
-        variance = np.average(2 * values**2, weights=weights)  # n / (n - 1) of two options
-        errors[option] = variance * (weights**2).sum() / weights.sum() ** 2
+        squares = 2 * values**2  # n / (n - 1) of two options
+        errors[option] = (weights**2 * squares).sum() / weights.sum() ** 2
     expected = (means - means[1]) / np.sqrt(errors + errors[1])
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
@@ -85,6 +85,20 @@ def test_an_option_that_is_worse_stands_out() -> None:
     assert (z[:, 1:-1] > 3).double().mean() < 0.005
     better = deviations(evidence, torch.full((CHOICES, 1), OPTIONS - 1))
     assert (better[:, :-1] < -3).double().mean() > 0.99
+
+
+def test_what_was_said_before_gradients_vanished_still_counts() -> None:
+    """At a low T an option that is behind has no gradient any more, and that is no news in its favour."""
+    everyone = torch.ones(CHOICES, OPTIONS, dtype=torch.bool)
+    steps = [(gradient, everyone) for gradient in noise(shift=1.0)]
+    quiet = [(1e-3 * gradient, everyone) for gradient in noise()]
+    leader = torch.zeros(CHOICES, 1, dtype=torch.long)
+    early, late = (
+        deviations(of_steps(some, memory=1 - 1 / 25), leader)[:, -1]
+        for some in (steps, steps + quiet)
+    )
+    assert early.mean() > 4
+    torch.testing.assert_close(late, early, rtol=0.05, atol=0.1)
 
 
 def test_the_loss_of_a_path_speaks_of_the_choice_that_matters() -> None:
