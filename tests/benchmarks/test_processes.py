@@ -26,7 +26,7 @@ def test_a_process_that_fails_says_why() -> None:
         processes.python(["-c", "raise SystemExit('no module for this')"])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_clock_counts_steps_and_nothing_else() -> None:
     begin = time.perf_counter()
     found = processes.training(*FEW, "trainer.max_steps=3")

@@ -130,7 +130,13 @@ def decided(module: Any) -> torch.Tensor:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("nas", "rate"), [(PATH, 0.05), (DARTS, 0.02)], ids=["path", "darts"])
+@pytest.mark.parametrize(
+    ("nas", "rate"),
+    [
+        pytest.param(PATH, 0.05, id="path", marks=pytest.mark.nightly),
+        pytest.param(DARTS, 0.02, id="darts"),
+    ],
+)
 def test_noise_decides_nothing(nas: dict[str, Any], rate: float) -> None:
     outer = {"warm_up_steps": STEPS // 4, "schedule": "cosine", "alpha_lr": rate}
     ends = []
@@ -150,7 +156,7 @@ def test_noise_decides_nothing(nas: dict[str, Any], rate: float) -> None:
     assert agree <= sum(chances) + 3 * spread
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_settings_that_ask_for_no_evidence_do_decide_on_noise() -> None:
     outer = {"warm_up_steps": 10, "schedule": "cosine", "alpha_lr": 0.05}
     module, open_choices = searched(OLD, outer, 0)

@@ -73,7 +73,7 @@ def interrupt(arguments: list[str], step: int, name: str = "SIGINT", code: int =
 
 # In the middle of an epoch (3 outer steps) or at its end: one for each variant, the others at night.
 OFTEN = [("fresh", 1), ("pruned", 2)]
-SLOW = [("fresh", 3), ("carried", 2), ("workers", 3), ("no_validation", 3), ("min_steps", 2)]
+SLOW = [("carried", 2), ("min_steps", 2)]
 OTHERS = {(variant, k) for variant in VARIANTS for k in (2, 3)} | {("fresh", 6)}
 CASES = [
     *OFTEN,
