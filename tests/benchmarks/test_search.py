@@ -37,14 +37,17 @@ def test_searches_are_judged_when_the_table_is_printed(
 ) -> None:
     monkeypatch.setattr(known_table, "RESULTS", tmp_path)
     write_table(tmp_path, cpu_seconds=9.0)
-    runs = {"0": {"chosen": "a", "within": TRUTH}, "1": {"chosen": "c", "within": TRUTH}}
+    runs = {
+        "0": {"chosen": "a", "within": TRUTH},
+        "1": {"chosen": "c", "within": {**TRUTH, "b": 0.6}},
+    }
     found = {"cpu_seconds": 36.0, "methods": {"path": runs}}
     (tmp_path / "searched_glyphs.json").write_text(json.dumps(found))
     lines = judge.table("glyphs").splitlines()
     assert lines[0] == "4 networks, 20.0 to 50.0 %"
     assert lines[-2:] == [
-        "| path | 2 | 10.00 | 2.0 | 1.00 |",
-        "| random search | 100 | 0.00 | 1.0 |  |",
+        "| path | 2 | 10.00 | 2.0 | 0.83 | 5.00 |",
+        "| random search | 100 | 0.00 | 1.0 |  |  |",
     ]
     with pytest.raises(UserError, match="of searches of 36.0 s"):
         judge.search(known_table.Images(), [], [0], 20.0, 1)
