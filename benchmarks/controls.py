@@ -96,7 +96,7 @@ def control(folder: Path, name: str, seconds: float, space: Any) -> Path:
         config.run_dir, config.space = new, space
         config.nas = from_file(NASConfig, "nas", "fixed")
         config.callbacks["cpu_time"] = callback(seconds)
-        config.trainer |= {"max_epochs": -1}
+        config.trainer |= {"max_epochs": -1, "devices": 1}
         shutil.rmtree(place / "checkpoints", ignore_errors=True)  # of one that was stopped
         config.trainer |= {"max_steps": -1, "min_steps": None, "min_epochs": None}
         run(config)

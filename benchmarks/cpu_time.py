@@ -7,6 +7,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from metanas_pl.errors import UserError
+
 
 class CPUTime(pl.Callback):
     """Stop the training of this process after ``seconds`` of CPU time; the last step is validated.
@@ -27,7 +29,15 @@ class CPUTime(pl.Callback):
         return max(0.0, self.seconds - self.time_elapsed())
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock.
+
+        Raises:
+            UserError: several processes would stop at steps of their own.
+        """
+        if trainer.world_size > 1:
+            raise UserError(
+                f"{trainer.world_size} processes have {trainer.world_size} clocks: set trainer.devices=1"
+            )
         self._begin = time.process_time()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *args: Any) -> None:

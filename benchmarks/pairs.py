@@ -70,7 +70,7 @@ def command(out: Path, pair: Pair, seed: int, seconds: float) -> list[str]:
         genotype = out / f"random_genotype_{seed}.json"
         random_genotype(from_file(CellSpaceConfig, "space", SPACE), seed).save(genotype)
         options.append(f"space.genotype={genotype}")
-    options.append("trainer.max_steps=-1")  # the clock ends a run
+    options += ["trainer.max_steps=-1", "trainer.devices=1"]  # the clock of one process ends a run
     return [sys.executable, "-m", "metanas_pl.cli.train", *options]
 
 

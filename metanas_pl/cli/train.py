@@ -13,7 +13,7 @@ from metanas_pl.cli import app
 from metanas_pl.config import Config, check
 from metanas_pl.errors import AFTER_SIGNAL, RunFailed
 from metanas_pl.training.checkpointing.resume import choose_checkpoint, steps_of
-from metanas_pl.training.ranks import naming_lost_ranks
+from metanas_pl.training.ranks import naming_lost_ranks, of_all_ranks
 from metanas_pl.training.run_folder import check_free, held
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def train_and_test(config: Config) -> Results:
         steps = trainer.global_step - first_step
         training = {
             "train/seconds": seconds,
-            "train/cpu_seconds": time.process_time() - cpu_begin,
+            "train/cpu_seconds": sum(of_all_ranks([time.process_time() - cpu_begin])),
             "train/outer_steps": trainer.global_step,
             "train/episodes_per_second": steps * datamodule.n_tasks_per_step / seconds,
         }

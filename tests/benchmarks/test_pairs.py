@@ -33,6 +33,12 @@ def test_every_method_is_in_a_pair_and_controls_come_first() -> None:
     assert [nas for _, nas in listed[:2]] == ["random", "fixed"]
 
 
+def test_a_pair_is_trained_by_the_clock_of_one_process(tmp_path: Path) -> None:
+    words = pairs.command(tmp_path, (pairs.META, "gdas"), 3, 20.0)
+    assert {"meta=fomaml", "nas=gdas", "seed=3", "trainer.devices=1"} < set(words)
+    assert any("seconds: 20.0" in word for word in words)
+
+
 def test_finished_pairs_are_read_and_compared_in_pairs_of_episodes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

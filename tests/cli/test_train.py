@@ -166,6 +166,15 @@ def test_a_run_that_ends_in_mid_epoch_is_validated_and_saved(images: Path, tmp_p
     assert all(r["train/accuracy"] and r["alpha/entropy"] for r in trained)
 
 
+def test_cpu_time_is_that_of_all_processes(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a control that runs in one process would get half the time of a run in two."""
+    monkeypatch.setattr(train, "of_all_ranks", lambda own: [*own, 1000.0])
+    results = train.run(runs.compose(runs.tiny(images, tmp_path)))
+    assert 1000 < results["train/cpu_seconds"] < 1000 + 60
+
+
 def test_a_fixed_genotype(images: Path, finished: Path, tmp_path: Path) -> None:
     genotype = finished / "genotype.json"
     options = [*runs.tiny(images, tmp_path, draws=True), "nas=fixed"]
