@@ -20,10 +20,11 @@ from metanas_pl.config import (
     from_plain,
     plain,
 )
-from metanas_pl.config.compatibility import check_strategy, check_temperatures
+from metanas_pl.config.compatibility import check_alpha_steps, check_strategy, check_temperatures
 from metanas_pl.engine.arms import accuracies_of_arms
 from metanas_pl.engine.episode_learner import EpisodeLearner
 from metanas_pl.engine.evaluation import Evaluation
+from metanas_pl.engine.inner_schedules import alphas_adapt
 from metanas_pl.engine.metrics import EpisodeMean
 from metanas_pl.engine.space_factory import build_space, complete
 from metanas_pl.errors import UserError
@@ -45,7 +46,7 @@ from metanas_pl.training.gradient_injection import InjectGradient
 from metanas_pl.training.meta_architecture import MetaArchitecture
 from metanas_pl.training.outer_optimizer import check_end, make_outer_optimizer
 from metanas_pl.training.rate_schedules import fraction_of_time, learning_rate_factor
-from metanas_pl.training.skipped_tasks import TaskTally
+from metanas_pl.training.skipped_tasks import TaskCounter
 from metanas_pl.training.unsupported import EpisodesOnly, check_batch
 from metanas_pl.types import OuterProgress
 from metanas_pl.utils.lightning_private import averages_buffers, trainer_of
@@ -98,6 +99,8 @@ class MetaNASModule(MetaArchitecture, EpisodesOnly):
         check_temperatures(nas, evaluation)
         shape = (channels, height, width)
         built = build_space(space, nas, shape, n_ways)
+        if built.architecture_parameters() and alphas_adapt(nas):
+            check_alpha_steps(meta, evaluation)
         costs = {kind: measure(built, kind, shape) for kind in KINDS}
         super().__init__(EpisodeLearner(built, nas, meta, costs.get(nas.cost.kind)), seed)
         self.meta, self.evaluation, self.costs = meta, evaluation, costs
@@ -116,7 +119,7 @@ class MetaNASModule(MetaArchitecture, EpisodesOnly):
         )
         self.carried_states: States | None = None
         self.total_steps, self.is_timed = 1.0, False
-        self.tally = TaskTally()
+        self.task_counter = TaskCounter()
         self.metrics = nn.ModuleDict(
             {
                 f"{stage}_{name}": EpisodeMean()
@@ -146,7 +149,9 @@ class MetaNASModule(MetaArchitecture, EpisodesOnly):
             progress=self.progress,
             states=self.carried_states,
         )
-        self.tally.add(batch.index, result.finite, torch.stack([result.loss, result.accuracy]))
+        self.task_counter.add(
+            batch.index, result.finite, torch.stack([result.loss, result.accuracy])
+        )
         params = [*self.space.parameters(), *self.alphas.values(), *self.hyper]
         pairs = zip(theta, result.gradient, strict=True)
         grads = [gradient[name] for values, gradient in pairs for name in values]
@@ -158,7 +163,7 @@ class MetaNASModule(MetaArchitecture, EpisodesOnly):
 
         The tasks of all ranks and accumulated batches count alike.
         """
-        step = self.tally.close_step(self.trainer.strategy)
+        step = self.task_counter.close_step(self.trainer.strategy)
         if self.is_timed:
             self.total_steps = (self.global_step + 1) / (fraction_of_time(self.trainer) or 1e-9)
         grads = [p.grad for p in self.parameters() if p.grad is not None]
@@ -170,7 +175,7 @@ class MetaNASModule(MetaArchitecture, EpisodesOnly):
         for parameter in self.resting(self.progress):  # an optimizer's state is for what it moves
             parameter.grad = None
         shown = dict(zip(("train/loss", "train/accuracy"), step.scores, strict=True))
-        shown["train/skipped_tasks"] = torch.tensor(float(self.tally.n_skipped))
+        shown["train/skipped_tasks"] = torch.tensor(float(self.task_counter.n_skipped))
         shown |= self.state_of_the_search(self.progress)
         self.log_dict(shown)
 
@@ -325,7 +330,7 @@ class MetaNASModule(MetaArchitecture, EpisodesOnly):
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Adds the version of the format, carried inner states and the count of skipped tasks."""
         checkpoint["format_version"] = FORMAT_VERSION
-        checkpoint["skipped_tasks"] = self.tally.n_skipped
+        checkpoint["skipped_tasks"] = self.task_counter.n_skipped
         checkpoint["total_steps"] = self.total_steps
         checkpoint["removed_options"] = self.removed
         if self.carried_states is not None:
@@ -336,7 +341,7 @@ class MetaNASModule(MetaArchitecture, EpisodesOnly):
         """Restores them; continues with batches of another size, where it has changed."""
         state = checkpoint.get("state_dict", {})
         checkpoint["state_dict"] = with_buffers(state, self.state_dict())
-        self.tally.n_skipped = checkpoint.get("skipped_tasks", 0)
+        self.task_counter.n_skipped = checkpoint.get("skipped_tasks", 0)
         self.total_steps = checkpoint.get("total_steps", self.total_steps)
         self.removed = list(checkpoint.get("removed_options", []))
         if "carried_states" in checkpoint:

@@ -92,11 +92,18 @@ def test_a_module_can_be_copied_and_pickled(meta: str, nas: str, tmp_path: Path)
         assert copy.hparams == module.hparams
 
 
+class Patience(pl.Callback):
+    """Ends a training that should not have begun."""
+
+    def on_train_batch_end(self, run: pl.Trainer, *args: Any) -> None:
+        raise AssertionError("it trains")
+
+
 @pytest.mark.parametrize("schedule", ["cosine", "linear"])
 def test_a_schedule_needs_an_end(schedule: str) -> None:
     module = make_module(meta={"outer": {"schedule": schedule}})
     with pytest.raises(ValueError, match=f"meta.outer.schedule={schedule} goes by .* has no end"):
-        trainer(max_steps=-1, max_epochs=-1).fit(module, loader())
+        trainer(max_steps=-1, max_epochs=-1, callbacks=[Patience()]).fit(module, loader())
 
 
 def test_a_schedule_follows_the_clock_that_ends_the_training() -> None:

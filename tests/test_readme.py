@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 import metanas_pl
-from metanas_pl.cli import app, train
+from metanas_pl.cli import app, factories, train
 from metanas_pl.cli.composing import understood
 from metanas_pl.cli.data.main import COMMANDS, make_parser
 from metanas_pl.cli.data.prepare import data_config
@@ -72,13 +72,30 @@ def test_the_readme_uses_public_names_only() -> None:
     assert set(names.split(", ")) <= set(metanas_pl.__all__)
 
 
+def test_python_example_has_the_settings_of_the_main_job(tmp_path: Path) -> None:
+    (code,) = blocks("README.md", "python")
+    namespace: dict[str, Any] = {}
+    exec(compile(code.partition("trainer = ")[0], "README.md", "exec"), namespace)
+    module = namespace["module"]
+    config = app.to_config(compose([f"run_dir={tmp_path}"]))
+    main_job = factories.make_module(config)
+    assert module.hparams == main_job.hparams
+    values, expected = (
+        {key: value for key, value in of.hparams.items() if key not in ("augment", "options")}
+        for of in (namespace["data"], factories.make_datamodule(config))
+    )
+    assert values == expected
+    assert f"max_steps={config.trainer['max_steps']}" in code
+
+
 @pytest.mark.slow
 def test_python_example(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.chdir(tmp_path)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*checkpoint.*directory.*")
     (code,) = blocks("README.md", "python")
-    code = code.replace("max_steps=20", "max_steps=1, limit_test_batches=1")
+    few = "max_steps=1, limit_val_batches=1, limit_test_batches=1"
+    code = code.replace("max_steps=400", few)
     namespace: dict[str, Any] = {}
     exec(compile(code, "README.md", "exec"), namespace)
     assert "normal: (" in capsys.readouterr().out

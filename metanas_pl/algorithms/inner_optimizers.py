@@ -76,8 +76,8 @@ def adam(
 ) -> InnerOptimizer:
     """Adam (Kingma & Ba 2015) with the update of ``torch.optim.Adam``; the paper takes beta1 = 0.
 
-    A gradient that is exactly zero leaves its parameter where it is, and its square root is taken
-    so that second derivatives there stay finite.
+    With beta1 = 0 a gradient that is exactly zero leaves its parameter where it is; else the first moment
+    moves it on. The square root of zero is taken so that second derivatives there stay finite.
 
     Args:
         lr: rate.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,9 +25,10 @@ from pytorch_lightning.profilers import (
     SimpleProfiler,
 )
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from torch.backends import cudnn
 
 from metanas_pl.config import Config
-from metanas_pl.config.compatibility import check_precision
+from metanas_pl.config.schemas.trainer import check_precision
 from metanas_pl.errors import RunFailed, UserError
 from metanas_pl.training.checkpointing.checkpoint import read
 from metanas_pl.training.checkpointing.checkpoint_io import WholeCheckpointIO
@@ -41,6 +43,7 @@ PROFILERS = {
     "pytorch": PyTorchProfiler,
 }
 PROFILE = "profile"  # in the names of its files
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # which Lightning sets for deterministic algorithms
 
 # Lightning's warnings that are no news to a user of this tool.
 NOT_FOR_USERS = (
@@ -64,8 +67,13 @@ def make_profiler(config: Config, run_dir: Path) -> Profiler | None:
 
 @contextmanager
 def process_settings(num_threads: int | None) -> Iterator[None]:
-    """Threads of one CPU operation, and which warnings are shown, for the block."""
+    """Threads of one CPU operation, and which warnings are shown, for the block.
+
+    What ``trainer.deterministic`` and ``trainer.benchmark`` set ends with it, too.
+    """
     before = torch.get_num_threads()
+    deterministic, benchmark = torch.are_deterministic_algorithms_enabled(), cudnn.benchmark
+    workspace = os.environ.get(WORKSPACE)
     with warnings.catch_warnings():
         for message in NOT_FOR_USERS:
             warnings.filterwarnings("ignore", message=message)
@@ -75,6 +83,10 @@ def process_settings(num_threads: int | None) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(before)
+            torch.use_deterministic_algorithms(deterministic)
+            cudnn.benchmark = benchmark
+            os.environ.pop(WORKSPACE, None)
+            os.environ.update({} if workspace is None else {WORKSPACE: workspace})
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from metanas_pl.config.schemas.spaces import (
     Nasbench201Config,
     ResNet12Config,
 )
-from metanas_pl.config.schemas.trainer import check_batches, checked_trainer
+from metanas_pl.config.schemas.trainer import check_batches, check_precision, checked_trainer
 from metanas_pl.config.validation import (
     check,
     check_choice,
@@ -141,7 +141,7 @@ class Config:
     run_dir: str = "."
 
     def __post_init__(self) -> None:
-        check(self.seed >= 0, "seed", self.seed, "must be at least 0")
+        check(0 <= self.seed < 2**32, "seed", self.seed, f"must be from 0 to {2**32 - 1}")
         fits = self.num_threads is None or self.num_threads > 0
         check(fits, "num_threads", self.num_threads, "must be at least 1, or null")
         if self.resume is not None:
@@ -149,6 +149,7 @@ class Config:
             allowed = "resume=auto takes the newest of the run folder: leave one of them out"
             check(self.ckpt_path is None, "ckpt_path", self.ckpt_path, allowed)
         self.trainer = checked_trainer(self.trainer)
+        check_precision(str(self.trainer.get("precision") or 32))
         data = self.data
         n_test = -(-data.n_test_episodes // data.eval_batch_size)
         check_batches(self.trainer, data.n_train_episodes // data.meta_batch_size, n_test)

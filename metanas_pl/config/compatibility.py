@@ -76,6 +76,22 @@ def check_pair(nas: NASConfig, meta: MetaConfig) -> None:
             raise UserError(f"nas={nas.name} with meta={meta.name}: {rule.reason}")
 
 
+def check_alpha_steps(meta: MetaConfig, plan: EvaluationConfig) -> None:
+    """Refuses an evaluation that asks for one inner step, in which an empty head lets no alpha move.
+
+    Raises:
+        UserError: says how many steps to take.
+
+    >>> check_alpha_steps(MetaConfig(head="zero"), EvaluationConfig(steps=2))
+    """
+    rests = meta.head == "zero" and meta.adapts in ("all", "head")
+    if rests and plan.steps == 1 and plan.adapt == "both" and plan.arch_steps != 0:
+        raise UserError(
+            "evaluation.steps=1: from an empty head the first inner step moves the weights alone, and no "
+            "alpha would adapt: take 2 or more, or evaluation.adapt=weights"
+        )
+
+
 def check_temperatures(nas: NASConfig, plan: EvaluationConfig) -> None:
     """Refuses temperatures of an evaluation that would change nothing.
 
@@ -94,22 +110,6 @@ def check_temperatures(nas: NASConfig, plan: EvaluationConfig) -> None:
         raise UserError(
             f"evaluation.t_max={plan.t_max} makes no sense: T falls to t_min={t_min:g}, set "
             "evaluation.t_min, too"
-        )
-
-
-def check_precision(precision: str) -> None:
-    """Refuses mixed precision: gradients of the inner loop, taken within autocast, mix types.
-
-    Raises:
-        UserError: names the precision and what to take.
-
-    >>> check_precision("32-true"), check_precision("64-true")
-    (None, None)
-    """
-    if precision.endswith("-mixed"):
-        raise UserError(
-            f"trainer.precision={precision}: an inner loop takes gradients within autocast, which fails "
-            "there: take 32, 64 or bf16-true"
         )
 
 

@@ -29,7 +29,7 @@ class OuterStep(NamedTuple):
     skipped: list[int]
 
 
-class TaskTally:
+class TaskCounter:
     """Counts over ranks and accumulated batches, one outer step after the other.
 
     Attributes:

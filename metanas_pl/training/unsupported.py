@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 
-from metanas_pl.config.compatibility import check_precision
+from metanas_pl.config.schemas.trainer import check_precision
 from metanas_pl.errors import UserError
 from metanas_pl.utils.lightning_private import LEAF_SPEC, is_compiled
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -176,16 +177,23 @@ def test_a_resumed_run_goes_on_in_its_wandb_run(
     assert made[2:] == [{"name": "mine"}, {"id": "chosen"}]
 
 
+@pytest.mark.filterwarnings("ignore:You passed `deterministic=True` and `benchmark=True`")
 def test_a_run_leaves_the_process_as_it_was(tmp_path: Path) -> None:
-    config = app.to_config(compose([f"run_dir={tmp_path}", "num_threads=2"]))
-    assert torch.get_num_threads() == 1
-    before = list(warnings.filters)
+    def settings() -> tuple[object, ...]:
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        workspace = os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+        switches = (deterministic, torch.backends.cudnn.benchmark, workspace)
+        return torch.get_num_threads(), list(warnings.filters), *switches
+
+    strict = ["num_threads=2", "trainer.deterministic=true", "trainer.benchmark=true"]
+    config = app.to_config(compose([f"run_dir={tmp_path}", *strict]))
+    before = settings()
     with make_trainer(config, tmp_path):
-        assert torch.get_num_threads() == 2 and list(warnings.filters) != before
-    assert torch.get_num_threads() == 1 and list(warnings.filters) == before
+        assert all(now != then for now, then in zip(settings(), before, strict=True))
+    assert settings() == before
     with pytest.raises(ValueError, match="a bug"), make_trainer(config, tmp_path):
         raise ValueError("a bug")
-    assert torch.get_num_threads() == 1 and list(warnings.filters) == before
+    assert settings() == before
 
 
 def test_connections_between_ranks_are_closed(tmp_path: Path) -> None:

@@ -48,13 +48,29 @@ def test_what_does_not_adapt_is_the_same_network_in_every_arm(steps: int) -> Non
         ({"t_min": 0.02}, {"t_max": 0.01}, r"t_max=0.01 .* falls to t_min=0\.02"),
         ({}, {"t_max": 0.2, "t_min": 0.3}, r"t_max=0.2 .* falls to t_min=0\.3"),
         ({"anneals": False, "t_max": 1.0, "t_min": 1.0}, {"t_min": 0.5}, "has no temperature"),
+        ({}, {"steps": 1}, "evaluation.steps=1: from an empty head .* take 2 or more"),
     ],
 )
-def test_temperatures_of_an_evaluation_that_would_change_nothing(
+def test_settings_of_an_evaluation_that_would_change_nothing(
     nas: dict[str, Any], plan: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(UserError, match=told):
         make_module(nas=nas, evaluation=plan)
+
+
+@pytest.mark.parametrize(
+    ("nas", "plan"),
+    [
+        ({}, {"steps": 2}),
+        ({}, {"steps": 1, "adapt": "weights"}),
+        ({}, {"steps": 1, "arch_steps": 0}),
+        ({"adapts_alphas": False}, {"steps": 1}),
+    ],
+)
+def test_one_inner_step_is_enough_where_no_alpha_is_to_move(
+    nas: dict[str, Any], plan: dict[str, Any]
+) -> None:
+    assert make_module(nas=nas, evaluation=plan)
 
 
 @pytest.mark.parametrize("rule", ["reptile", "fomaml", "maml"])

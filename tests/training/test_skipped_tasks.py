@@ -10,7 +10,7 @@ import torch
 
 from metanas_pl.cli import app, train
 from metanas_pl.training.callbacks import SkippedEpisodes
-from metanas_pl.training.skipped_tasks import TaskTally
+from metanas_pl.training.skipped_tasks import TaskCounter
 from tests import runs
 from tests.conftest import RandomEpisode, make_module, random_episode
 
@@ -53,29 +53,29 @@ def test_carried_states_pass_over_a_failed_task() -> None:
 
 
 class OneProcess:
-    """The part of a strategy that a tally needs."""
+    """The part of a strategy that a counter needs."""
 
     def reduce(self, tensor: torch.Tensor, reduce_op: str) -> torch.Tensor:
         assert reduce_op == "sum"
         return tensor
 
 
-def test_a_tally_is_that_of_a_loop_over_the_tasks() -> None:
-    tally, losses, skipped = TaskTally(), [], []
+def test_a_counter_is_that_of_a_loop_over_the_tasks() -> None:
+    counter, losses, skipped = TaskCounter(), [], []
     for first, finite in ((0, [True, False, True]), (3, [False, False]), (5, [True])):
         loss = torch.arange(first, first + len(finite), dtype=torch.float32).square()
         kept = loss[torch.tensor(finite)]
         losses += kept.tolist()
         skipped += [first + i for i, good in enumerate(finite) if not good]
         scores = torch.stack([kept.mean(), -kept.mean()])
-        tally.add(torch.arange(first, first + len(finite)), torch.tensor(finite), scores)
-    step = tally.close_step(OneProcess())
+        counter.add(torch.arange(first, first + len(finite)), torch.tensor(finite), scores)
+    step = counter.close_step(OneProcess())
     assert (step.n_tasks, step.n_finite, step.skipped) == (6, len(losses), skipped)
     mean = sum(losses) / len(losses)
     torch.testing.assert_close(step.scores, torch.tensor([mean, -mean]))
-    assert tally.take() == step and tally.take() is None and tally.n_skipped == len(skipped)
-    tally.add(torch.arange(2), torch.tensor([False, False]), torch.tensor([NAN, NAN]))
-    assert tally.close_step(OneProcess()).scores.isnan().all()
+    assert counter.take() == step and counter.take() is None and counter.n_skipped == len(skipped)
+    counter.add(torch.arange(2), torch.tensor([False, False]), torch.tensor([NAN, NAN]))
+    assert counter.close_step(OneProcess()).scores.isnan().all()
 
 
 def planted(images: Path, run_dir: Path, episodes: list[int], *more: str) -> list[str]:

@@ -96,6 +96,7 @@ class NASConfig:
     def __post_init__(self) -> None:
         check_numbers("nas", self, "t_max t_min", 0, strict=True)
         check_numbers("nas", self, "threshold test_threshold meta_prune_threshold", 0)
+        check_most("nas", self, "threshold test_threshold meta_prune_threshold", 1)
         check_numbers("nas", self, "meta_prune_interval auxiliary_skip", 0)
         check_numbers("nas", self, "meta_prune_deviation", 0)
         check_numbers("nas", self, "sampled_options choose_among", 1)

@@ -90,13 +90,13 @@ def is_devices(value: object) -> bool:
 SWITCH = one_of(True, False)
 TIME = "a time such as 00:01:30:00 (days, hours, minutes, seconds) or {minutes: 90}"
 NAME = Kind("a name", lambda v: isinstance(v, str))
-PRECISIONS = "bf16-true, 32-true or 64-true (32 and 64 are short for them)"
+ALLOWED_PRECISIONS = "bf16-true, 32-true or 64-true (32 and 64 are short for them)"
 SETTINGS: dict[str, Kind] = {
     "accelerator": NAME,
     "strategy": NAME,
     "devices": Kind("a number from 1 on, -1 for all, a list such as [0,1], or auto", is_devices),
     "num_nodes": whole(1),
-    "precision": Kind(PRECISIONS, lambda v: isinstance(v, str) or is_whole(v)).or_null(),
+    "precision": Kind(ALLOWED_PRECISIONS, lambda v: isinstance(v, str) or is_whole(v)).or_null(),
     "fast_dev_run": Kind(
         "true, false or a number of batches", lambda v: SWITCH.fits(v) or whole(0).fits(v)
     ),
@@ -187,3 +187,25 @@ def check_batches(settings: Mapping[str, Any], n_train: int, n_test: int) -> Non
         f"an epoch has {n_train} batches; trainer.check_val_every_n_epoch=null counts through them"
     )
     check(fits, "trainer.val_check_interval", every, allowed)
+
+
+PRECISIONS = ("32-true", "64-true", "bf16-true", "32", "64")
+
+
+def check_precision(precision: str) -> None:
+    """Refuses mixed precision, in which gradients of the inner loop mix types, and 16 bits that overflow.
+
+    Raises:
+        UserError: names the precision and what to take.
+
+    >>> check_precision("32-true"), check_precision("64")
+    (None, None)
+    """
+    if precision in PRECISIONS:
+        return
+    reason = "an inner loop takes gradients within autocast, which fails there"
+    if precision == "16-true":
+        reason = "statistics of batch norm overflow in 16 bits"
+    elif precision not in ("16", "16-mixed", "bf16", "bf16-mixed"):
+        reason = "nothing is known of it"
+    raise UserError(f"trainer.precision={precision}: {reason}: take 32, 64 or bf16-true")

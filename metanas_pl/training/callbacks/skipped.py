@@ -66,7 +66,7 @@ class SkippedEpisodes(pl.Callback):
         Raises:
             RunFailed: too many are skipped.
         """
-        step = cast("MetaNASModule", pl_module).tally.take()
+        step = cast("MetaNASModule", pl_module).task_counter.take()
         if step is None:
             return
         self._recent = [*self._recent, len(step.skipped)][-STEPS:]
