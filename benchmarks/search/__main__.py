@@ -10,7 +10,8 @@ from benchmarks.search.known_table import Images
 from metanas_pl.cli import app
 from metanas_pl.cli.app import CONFIG_DIR
 
-METHODS = sorted({file.stem for file in Path(CONFIG_DIR, "nas").glob("*.yaml")} - {"fixed"})
+CONTROLS = {"fixed", "random"}  # they do not search
+METHODS = sorted({file.stem for file in Path(CONFIG_DIR, "nas").glob("*.yaml")} - CONTROLS)
 
 
 def main() -> None:
