@@ -93,14 +93,21 @@ def test_profilers_write_into_the_run_folder(
 
 
 @pytest.mark.slow
-def test_deterministic_runs_are_equal_bit_for_bit(images: Path, tmp_path: Path) -> None:
+def test_deterministic_runs_are_equal_bit_for_bit(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    switch = torch.use_deterministic_algorithms
+
+    def noted(mode: bool, **more: Any) -> None:
+        asked.append(mode)
+        switch(mode, **more)
+
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", noted)
     folders = [tmp_path / name for name in ("a", "b")]
-    try:
-        for folder in folders:
-            run(compose([*tiny(images, folder), "trainer.deterministic=true"]))
-            assert torch.are_deterministic_algorithms_enabled()
-    finally:
-        torch.use_deterministic_algorithms(False)
+    for folder in folders:
+        run(compose([*tiny(images, folder), "trainer.deterministic=true"]))
+    assert asked == [True, False] * 2, "on for the run, and off after it"
     assert_same_training(*(folder / "checkpoints" / "last.ckpt" for folder in folders))
 
 
