@@ -28,6 +28,7 @@ from metanas_pl.engine.inner_schedules import alphas_adapt
 from metanas_pl.engine.metrics import EpisodeMean
 from metanas_pl.engine.space_factory import build_space, complete
 from metanas_pl.errors import UserError
+from metanas_pl.kernels.library import processor
 from metanas_pl.search_spaces.costs import KINDS, measure
 from metanas_pl.training.checkpointing.checkpoint import FORMAT_VERSION
 from metanas_pl.training.checkpointing.migration import with_buffers
@@ -330,6 +331,7 @@ class MetaNASModule(MetaArchitecture, EpisodesOnly):
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Adds the version of the format, carried inner states and the count of skipped tasks."""
         checkpoint["format_version"] = FORMAT_VERSION
+        checkpoint["compiled_for"] = processor()
         checkpoint["skipped_tasks"] = self.task_counter.n_skipped
         checkpoint["total_steps"] = self.total_steps
         checkpoint["removed_options"] = self.removed

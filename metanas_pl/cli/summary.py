@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from metanas_pl.algorithms.heads import HEAD
 from metanas_pl.config import AugmentConfig, Config, DataConfig
+from metanas_pl.kernels.library import processor
 from metanas_pl.utils.ranges import in_words
 
 if TYPE_CHECKING:
@@ -105,7 +106,9 @@ def _what_adapts(module: MetaNASModule) -> str:
 def _backend(module: MetaNASModule) -> str:
     if module.meta.inner.state == "carried":
         return "inner states carried from task to task"
-    return f"backend {module.learner.backend}"
+    compiled = processor()
+    by = "" if compiled is None else f", cells compiled for {compiled}"
+    return f"backend {module.learner.backend}{by if module.learner.backend == 'grouped' else ''}"
 
 
 def _space(module: MetaNASModule) -> str:

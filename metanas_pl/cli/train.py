@@ -12,8 +12,9 @@ from omegaconf import DictConfig
 from metanas_pl.cli import app
 from metanas_pl.config import Config, check
 from metanas_pl.errors import AFTER_SIGNAL, RunFailed
+from metanas_pl.kernels.library import processor
 from metanas_pl.training.checkpointing.resume import choose_checkpoint, steps_of
-from metanas_pl.training.ranks import naming_lost_ranks, of_all_ranks
+from metanas_pl.training.ranks import is_first_process, naming_lost_ranks, of_all_ranks
 from metanas_pl.training.run_folder import check_free, held
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def train_and_test(config: Config) -> Results:
             "train/seconds": seconds,
             "train/cpu_seconds": sum(of_all_ranks([time.process_time() - cpu_begin])),
             "train/outer_steps": trainer.global_step,
+            "train/compiled": float(processor() is not None),
             "train/episodes_per_second": steps * datamodule.n_tasks_per_step / seconds,
         }
         best = best_checkpoint(trainer)
@@ -100,6 +102,12 @@ def steps_done(config: Config, module: MetaNASModule) -> int:
     for key, name in FIXED.items():
         then, now = (_what(h[key]) for h in (checkpoint["hyper_parameters"], module.hparams))
         check(then == now, "ckpt_path", config.ckpt_path, f"it was trained with {name}={then}")
+    before, now = checkpoint.get("compiled_for", processor()), processor()
+    if before != now and is_first_process():
+        print(
+            f"note: the cells were compiled for {before or 'no processor'} and are now for "
+            f"{now or 'none'}: the last digits of single precision will differ"
+        )
     return steps_of(checkpoint)
 
 

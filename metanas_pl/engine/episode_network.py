@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
-from torch.utils import _pytree as pytree
 
 from metanas_pl.algorithms.heads import empty_head, prototype_head
 from metanas_pl.algorithms.inner_problem import Batch, Objective, Support
@@ -144,21 +143,25 @@ class EpisodeNetwork(NamedTuple):
         on_cpu = x.device.type == "cpu"  # a look at values makes the host wait for a GPU
         context = context._replace(skip_zeros=on_cpu and self.threshold > 0)
         if not self.grouped:
-            return functional_call(self.space, weights, (x, mixing, context))
+            return functional_call(self.space, weights, (x, mixing, context), tie_weights=False)
         weights = {name: w for name, w in weights.items() if name not in self.unused}
-        of_task = {
+        second_order = self.second_order and not isinstance(context.reference, int)
+        context = context._replace(compiled=not second_order)
+        of_task: Params = {
             name: value
             for name in ("drop_path", "reference")
             if isinstance(value := getattr(context, name), Tensor)
         }
-        inputs, spec = pytree.tree_flatten((weights, mixing, x, of_task))
+        named = (weights, mixing, of_task)
 
-        def of_all_tasks(*stacked: Tensor) -> Tensor:
-            weights, mixing, x, of_task = pytree.tree_unflatten(stacked, spec)
-            return forward_tasks(self.space, weights, mixing, x, context._replace(**of_task))
+        def of_all_tasks(x: Tensor, *stacked: Tensor) -> Tensor:
+            rest = iter(stacked)  # not pytree, which takes long for hundreds of tensors
+            weights, mixing, of_task = ({name: next(rest) for name in group} for group in named)
+            of_tasks = context._replace(**of_task)  # type: ignore[arg-type]
+            return forward_tasks(self.space, weights, mixing, x, of_tasks)
 
-        second_order = self.second_order and not isinstance(context.reference, int)
-        return call_grouped(of_all_tasks, *inputs, second_order=second_order)
+        inputs = [tensor for group in named for tensor in group.values()]
+        return call_grouped(of_all_tasks, x, *inputs, second_order=second_order)
 
 
 def forward_tasks(
@@ -178,7 +181,8 @@ def forward_tasks(
     if tasks == 1 and x.device.type == "cpu":
         images = channels_last(images)
     beside = {name: weight.flatten(0, 1) for name, weight in weights.items()}
-    outputs = functional_call(space, beside, (images, mixing, context._replace(tasks=tasks)))
+    call = (images, mixing, context._replace(tasks=tasks))
+    outputs = functional_call(space, beside, call, tie_weights=False)
     return outputs.view(batch, tasks, -1).transpose(0, 1)
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from metanas_pl.search_spaces.cells.compiled import compiled_features
 from metanas_pl.search_spaces.genotypes.architecture import Architecture
 from metanas_pl.search_spaces.ops.layers import Conv, Head, Reference
 from metanas_pl.search_spaces.ops.primitives import ConvNorm, FactorizedReduce
@@ -48,6 +49,7 @@ class Context(NamedTuple):
         skip_zeros: do not compute primitives whose mixing weight is zero; right only where a zero has no
             gradient either, as behind a threshold.
         alive: operations that are computed; what it does not name is computed in full.
+        compiled: take the compiled library where it covers the network; False is Python all the way.
     """
 
     reference: Reference = None
@@ -57,6 +59,7 @@ class Context(NamedTuple):
     head: bool = True
     skip_zeros: bool = False
     alive: Alive = {}  # noqa: RUF012  (never written to)
+    compiled: bool = True
 
     def computed(self, name: str, factor_EO: Tensor) -> list[list[bool]]:
         """Returns which operations of architecture parameter ``name`` to compute, ``[edge][operation]``."""
@@ -236,6 +239,11 @@ class CellNetwork(SearchSpace):
 
     def features(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
         """Returns features ``(B, F)``, the pooled output of the last cell."""
+        features = compiled_features(self, x, mixing, context)
+        return self.features_in_python(x, mixing, context) if features is None else features
+
+    def features_in_python(self, x: Tensor, mixing: Mixing, context: Context) -> Tensor:
+        """Returns the same features, operation by operation: the definition of the network."""
         s0 = s1 = self.stem(x, context.reference)
         for index, cell in enumerate(self.cells):
             left, right = self.preprocess[index].children()

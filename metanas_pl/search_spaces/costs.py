@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from metanas_pl.search_spaces.base import SearchSpace
+from metanas_pl.search_spaces.base import Context, SearchSpace
 from metanas_pl.types import Mixing
 
 KINDS = ("parameters", "flops")
@@ -66,7 +66,7 @@ def flop_counter(
         mixing = {name: torch.ones_like(alpha) for name, alpha in space.alphas().items()}
     images = torch.zeros(2, *image_shape)  # two: batch statistics of one pixel need them
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        space(images, mixing)
+        space(images, mixing, Context(compiled=False))  # every module is called
     names = {id(module): name for name, module in space.named_modules()}
     counts, top = counter.get_flop_counts(), type(space).__name__
 

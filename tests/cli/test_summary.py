@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from metanas_pl.cli import app, train
+from metanas_pl.cli import app, summary, train
 from metanas_pl.cli.factories import make_module
 from metanas_pl.cli.summary import describe
 from metanas_pl.search_spaces.genotypes.genotype import Genotype
@@ -26,7 +26,8 @@ def lines_of(*overrides: str) -> dict[str, str]:
     return {line[:10].strip(): line[10:] for line in lines}
 
 
-def test_the_default_in_ten_lines() -> None:
+def test_the_default_in_ten_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summary, "processor", lambda: None)
     lines = lines_of("trainer.max_steps=700")
     names = ["data", "training", "space", "nas", "search", "meta", "inner", "outer", "test", "run"]
     assert list(lines) == names
@@ -140,6 +141,12 @@ def test_the_length_of_training_without_a_number_of_steps() -> None:
     assert epochs.startswith("3 epochs of 100 outer steps x 6 tasks")
     endless = lines_of("trainer.max_steps=-1")["training"]
     assert endless.startswith("endless epochs of 100 outer steps")
+
+
+def test_it_says_what_the_cells_are_compiled_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summary, "processor", lambda: "AVX2")
+    assert lines_of()["meta"].endswith("backend grouped, cells compiled for AVX2")
+    assert lines_of("meta.backend=vmap")["meta"].endswith("backend vmap")
 
 
 def test_carried_states_have_no_backend() -> None:

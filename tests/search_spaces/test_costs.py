@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from metanas_pl.search_spaces import DerivedNetwork, Supernet
 from metanas_pl.search_spaces.backbones import Conv4
+from metanas_pl.search_spaces.base import Context
 from metanas_pl.search_spaces.costs import KINDS, expected_cost, measure, reachable_cost
 
 SHAPE = (1, 12, 12)
@@ -47,7 +48,7 @@ def test_a_pruned_supernet_costs_what_its_derived_network_costs(kind: str) -> No
     parameters = sum(p.numel() for p in derived.parameters()) - sum(p.numel() for p in cells)
     assert reachable_cost(net, measure(net, "parameters", SHAPE), mixing) == parameters
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        derived(torch.zeros(1, *SHAPE), {})
+        derived(torch.zeros(1, *SHAPE), {}, Context(compiled=False))
     assert reachable_cost(net, measure(net, "flops", SHAPE), mixing) == counter.get_total_flops()
 
 

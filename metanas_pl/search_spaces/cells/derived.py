@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from metanas_pl.kernels.program import FeatureMap, Program
 from metanas_pl.search_spaces.base import CellNetwork, Context
+from metanas_pl.search_spaces.cells.compiled import Gates
 from metanas_pl.search_spaces.cells.state import State
 from metanas_pl.search_spaces.genotypes.genes import Gene
 from metanas_pl.search_spaces.genotypes.genotype import Genotype
+from metanas_pl.search_spaces.ops.compiled import NotCovered, add_primitive
 from metanas_pl.search_spaces.ops.layers import dropped, join, total
 from metanas_pl.search_spaces.ops.primitives import Identity, make_primitive
 from metanas_pl.types import Mixing
@@ -28,6 +31,7 @@ class DerivedCell(nn.Module):
         affine: bool,
     ) -> None:
         super().__init__()
+        self.channels, self.stride = channels, 2 if reduction else 1
         self.inputs = [[source for _, source in node] for node in genes]
         self.outputs = list(outputs)
         self.nodes = nn.ModuleList(
@@ -54,6 +58,31 @@ class DerivedCell(nn.Module):
                 edge += 1
             states.append(State(total(terms)))
         return join([states[i].x for i in self.outputs], context.tasks)
+
+    def factors(self, mixing: Mixing) -> dict[str, Tensor]:
+        """Returns {}: nothing is mixed."""
+        return {}
+
+    def add_to(
+        self, program: Program, s0: FeatureMap, s1: FeatureMap, gates: Mapping[str, Gates]
+    ) -> FeatureMap:
+        """Adds the cell to a compiled program and returns its output.
+
+        Raises:
+            NotCovered: the library cannot compute it.
+        """
+        if len(set(self.outputs)) < len(self.outputs) or min(self.outputs) < 2:
+            raise NotCovered("outputs that are inputs")
+        sides = [-(-side // self.stride) for side in (s0.height, s0.width)]
+        whole, parts = program.joined(len(self.outputs), self.channels, *sides)
+        of_output = dict(zip(self.outputs, parts, strict=True))
+        states = [s0, s1]
+        for i, (node, sources) in enumerate(zip(self.nodes, self.inputs, strict=True), 2):
+            target = of_output[i] if i in of_output else program.zeros(self.channels, *sides)
+            for primitive, source in zip(node.children(), sources, strict=True):
+                add_primitive(program, primitive, states[source], target)
+            states.append(target)
+        return whole
 
 
 class DerivedNetwork(CellNetwork):

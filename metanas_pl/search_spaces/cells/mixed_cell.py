@@ -7,7 +7,7 @@ pair inputs, ``{cell}_pair_{i}``, ``(P,)`` over pairs (k, l), k < l, in lexicogr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import torch
@@ -15,8 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from metanas_pl.algorithms.nas.relaxations import is_member
+from metanas_pl.kernels.program import FeatureMap, Program
 from metanas_pl.search_spaces.base import Context
+from metanas_pl.search_spaces.cells.compiled import Gates
 from metanas_pl.search_spaces.cells.state import State
+from metanas_pl.search_spaces.ops.compiled import NotCovered, add_primitive
 from metanas_pl.search_spaces.ops.layers import Reference, dropped, join, scaled, take, total
 from metanas_pl.search_spaces.ops.primitives import Identity, make_primitive
 from metanas_pl.types import Mixing
@@ -75,7 +78,7 @@ class MixedCell(nn.Module):
     ) -> None:
         super().__init__()
         self.kind, self.partial_channels = CELL_TYPES[reduction], partial_channels
-        self.width = channels // partial_channels
+        self.width, self.stride = channels // partial_channels, 2 if reduction else 1
         strides = [[2 if reduction and j < 2 else 1 for j in range(i + 2)] for i in range(n_nodes)]
         self.nodes = nn.ModuleList(
             nn.ModuleList(
@@ -117,6 +120,36 @@ class MixedCell(nn.Module):
             seen.append(self._seen(states[-1], context.tasks))
             first_edge += i + 2
         return join(states[2:], context.tasks)
+
+    def factors(self, mixing: Mixing) -> dict[str, Tensor]:
+        """Returns the factor of every primitive on every edge, ``(..., E, O)`` by node."""
+        names = [f"{self.kind}_{i}" for i in range(len(self.nodes))]
+        return {
+            name: mixing[name] * edge_factors(mixing, self.kind, i).unsqueeze(-1)
+            for i, name in enumerate(names)
+        }
+
+    def add_to(
+        self, program: Program, s0: FeatureMap, s1: FeatureMap, gates: Mapping[str, Gates]
+    ) -> FeatureMap:
+        """Adds the cell to a compiled program and returns its output.
+
+        Raises:
+            NotCovered: the library cannot compute it.
+        """
+        if self.partial_channels > 1:
+            raise NotCovered("partial channels")
+        sides = [-(-side // self.stride) for side in (s0.height, s0.width)]
+        whole, sums = program.joined(len(self.nodes), self.width, *sides)
+        states = [s0, s1, *sums]
+        for i, edges in enumerate(self.nodes):
+            first, alive = gates[f"{self.kind}_{i}"]
+            for j, edge in enumerate(edges.children()):
+                for o, primitive in enumerate(edge.children()):
+                    if alive[j][o]:
+                        gate = first + j * len(alive[j]) + o
+                        add_primitive(program, primitive, states[j], sums[i], gate)
+        return whole
 
     def _seen(self, x: Tensor, tasks: int) -> State:
         """Returns the channels of a state that primitives see."""
